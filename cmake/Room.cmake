@@ -1,0 +1,72 @@
+# A room is a folder of src/ with its headers, sources and tests side by side.
+#
+#   sluice_room(<name> [TORCH] DEPENDS <rooms...> LIBS <outside libraries...>)
+#
+# makes the static library sluice_<name> from every .cc that is not a test, and the test program <name>_test from every
+# *_test.cc, registered with ctest one test case at a time under the label <name>. The list of files is the folder
+# itself: a file cannot be forgotten. The arrows between rooms are checked by tools/check_rooms against
+# tools/rooms.txt, and against cycles by GLOBAL_DEPENDS_NO_CYCLES.
+function(sluice_room name)
+  cmake_parse_arguments(ROOM "TORCH" "" "DEPENDS;LIBS" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  set(tests ${sources})
+  list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
+  list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+
+  set(libs ${ROOM_LIBS})
+  foreach(dep ${ROOM_DEPENDS})
+    list(APPEND libs sluice_${dep})
+  endforeach()
+
+  if(sources)
+    add_library(sluice_${name} STATIC ${sources})
+    target_include_directories(sluice_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
+    target_link_libraries(sluice_${name} PUBLIC ${libs})
+  else()
+    add_library(sluice_${name} INTERFACE)
+    target_include_directories(sluice_${name} INTERFACE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
+    target_link_libraries(sluice_${name} INTERFACE ${libs})
+  endif()
+  if(ROOM_TORCH AND sources)
+    sluice_torch_target(sluice_${name})
+  endif()
+
+  if(SLUICE_TESTS AND tests)
+    add_executable(${name}_test ${tests})
+    target_link_libraries(${name}_test PRIVATE sluice_${name} GTest::gtest_main GTest::gmock)
+    sluice_test_environment(${name}_test)
+    if(ROOM_TORCH)
+      sluice_torch_target(${name}_test)
+      gtest_discover_tests(${name}_test DISCOVERY_TIMEOUT 120 PROPERTIES LABELS "${name};torch" TIMEOUT 600)
+    else()
+      gtest_discover_tests(${name}_test DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${name}" TIMEOUT 300)
+    endif()
+  endif()
+endfunction()
+
+# Compiles a target against libtorch: one shared precompiled header (18 s -> 6 s a file), at most two at once.
+function(sluice_torch_target target)
+  target_link_libraries(${target} PRIVATE sluice_torch_dep)
+  set_target_properties(${target} PROPERTIES JOB_POOL_COMPILE torch_compile)
+  get_target_property(type ${target} TYPE)
+  if(NOT TARGET sluice_torch_pch)
+    file(WRITE ${CMAKE_BINARY_DIR}/torch_pch.cc "")
+    add_library(sluice_torch_pch OBJECT ${CMAKE_BINARY_DIR}/torch_pch.cc)
+    target_link_libraries(sluice_torch_pch PRIVATE sluice_torch_dep)
+    target_precompile_headers(sluice_torch_pch PRIVATE <torch/torch.h>)
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+      target_compile_options(sluice_torch_pch PRIVATE -fpch-preprocess)
+    endif()
+    set_target_properties(sluice_torch_pch PROPERTIES JOB_POOL_COMPILE torch_compile)
+  endif()
+  target_precompile_headers(${target} REUSE_FROM sluice_torch_pch)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(${target} PRIVATE -fpch-preprocess)
+  endif()
+endfunction()
+
+# Tests find the source tree, its models and the program through definitions, never through the working directory.
+function(sluice_test_environment target)
+  target_compile_definitions(${target} PRIVATE SLUICE_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
+                             SLUICE_PROGRAM="${CMAKE_BINARY_DIR}/bin/sluice")
+endfunction()

@@ -1,0 +1,134 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/bytes.h"
+
+namespace sluice {
+namespace {
+
+Status SystemError(std::string_view action, const std::filesystem::path& path) {
+  return IoError(fmt::format("{}: cannot {}: {}", path.string(), action, std::strerror(errno)));
+}
+
+Status WriteAll(int fd, std::span<const uint8_t> bytes, const std::filesystem::path& path) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      return SystemError("write", path);
+    }
+    bytes = bytes.subspan(static_cast<size_t>(written));
+  }
+  return OkStatus();
+}
+
+// A rename is durable only when the folder's entry has reached the disk as well.
+void SyncFolder(const std::filesystem::path& folder) {
+  const int fd = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return;
+  ::fsync(fd);
+  ::close(fd);
+}
+
+}  // namespace
+
+Result<MappedFile> MappedFile::Open(const std::filesystem::path& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return SystemError("open", path);
+  struct stat info {};
+  if (::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
+    ::close(fd);
+    return IoError(fmt::format("{}: not a regular file", path.string()));
+  }
+  const auto size = static_cast<size_t>(info.st_size);
+  if (size == 0) {
+    ::close(fd);
+    return MappedFile(nullptr, 0);
+  }
+  void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+  ::close(fd);
+  if (data == MAP_FAILED) return SystemError("map", path);
+  return MappedFile(static_cast<const uint8_t*>(data), size);
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(const_cast<uint8_t*>(data_), size_);
+}
+
+Result<std::string> ReadFile(const std::filesystem::path& path, uint64_t max_bytes) {
+  SLUICE_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(path));
+  if (file.bytes().size() > max_bytes) {
+    return InvalidArgument(fmt::format("{}: {} bytes, at most {} are read", path.string(), file.bytes().size(), max_bytes));
+  }
+  return std::string(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+}
+
+Status WriteFileAtomic(const std::filesystem::path& path, std::span<const uint8_t> bytes) {
+  SLUICE_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
+  SLUICE_RETURN_IF_ERROR(file.Write(bytes));
+  return file.Commit();
+}
+
+Status WriteFileAtomic(const std::filesystem::path& path, std::string_view text) {
+  return WriteFileAtomic(path, AsBytes(text));
+}
+
+AtomicFile::AtomicFile(int fd, std::filesystem::path temporary, std::filesystem::path path)
+    : fd_(fd), temporary_(std::move(temporary)), path_(std::move(path)) {}
+
+AtomicFile::AtomicFile(AtomicFile&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), temporary_(std::move(other.temporary_)), path_(std::move(other.path_)) {}
+
+Result<AtomicFile> AtomicFile::Create(const std::filesystem::path& path) {
+  static std::atomic<uint32_t> counter{0};
+  if (std::filesystem::is_directory(path)) return IoError(fmt::format("{}: is a folder", path.string()));
+  std::filesystem::path temporary = path;
+  temporary += fmt::format(".tmp{}.{}", ::getpid(), counter++);
+  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  if (fd < 0) return SystemError("create", path);
+  return AtomicFile(fd, std::move(temporary), path);
+}
+
+AtomicFile::~AtomicFile() {
+  if (fd_ < 0) return;
+  ::close(fd_);
+  ::unlink(temporary_.c_str());
+}
+
+Status AtomicFile::Write(std::span<const uint8_t> bytes) { return WriteAll(fd_, bytes, path_); }
+
+Status AtomicFile::Commit() {
+  if (::fsync(fd_) != 0 && errno != EINVAL && errno != EROFS) return SystemError("flush", path_);
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) return SystemError("rename to", path_);
+  ::close(std::exchange(fd_, -1));
+  SyncFolder(path_.parent_path());
+  return OkStatus();
+}
+
+Status MakeFolder(const std::filesystem::path& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) return IoError(fmt::format("{}: cannot create folder: {}", path.string(), error.message()));
+  return OkStatus();
+}
+
+}  // namespace sluice

@@ -64,7 +64,8 @@ class Backbone : public torch::nn::Module {
   virtual torch::Tensor TokenEmbeddings() const = 0;
 
  protected:
-  Backbone(BackboneConfig config, LayerRange range, bool embeddings, bool output);
+  /// `range` complete (end not -1) and inside the model.
+  Backbone(const BackboneConfig& config, LayerRange range, bool embeddings);
 
   virtual torch::Tensor EmbedAt(const torch::Tensor& tokens, int64_t position) = 0;
   virtual torch::Tensor FinalNorm(const torch::Tensor& hidden) = 0;
@@ -77,8 +78,9 @@ class Backbone : public torch::nn::Module {
   std::vector<std::shared_ptr<BackboneLayer>> layers_;  ///< layers_[i] is layer range_.begin + i
 
  private:
-  void CheckTokens(const torch::Tensor& tokens, const KvCache* cache) const;
-  void CheckHidden(const torch::Tensor& hidden) const;
+  void CheckTokens(const torch::Tensor& tokens) const;
+  void CheckLayers(const torch::Tensor& hidden, int64_t begin, int64_t end, const KvCache* cache) const;
+  void CheckPositions(int64_t position, int64_t count) const;
 };
 
 struct LoadBackboneOptions {

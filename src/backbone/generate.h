@@ -36,9 +36,13 @@ class Sampler {
  private:
   explicit Sampler(const SamplingOptions& options) : options_(options), random_(options.seed) {}
 
+  /// Draws from order_, which is sorted and cut to top_k.
+  int64_t Pick();
+
   SamplingOptions options_;
   std::mt19937_64 random_;
-  std::vector<std::pair<float, int64_t>> order_;
+  std::vector<std::pair<float, int64_t>> order_;  ///< (logit, id)
+  std::vector<double> weights_;
 };
 
 /// Runs new tokens and returns the logits of what follows; keeps its own cache. Cut or uncut is its own business.

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/file.h"
 
@@ -87,6 +88,12 @@ std::vector<std::string> CheckpointFiles::Names() const {
   names.reserve(shard_of_.size());
   for (const auto& [name, shard] : shard_of_) names.push_back(name);
   return names;
+}
+
+std::vector<std::string> CheckpointFiles::Files() const {
+  std::set<std::string> files;
+  for (const auto& [name, shard] : shard_of_) files.insert(shard);
+  return {files.begin(), files.end()};
 }
 
 }  // namespace sluice

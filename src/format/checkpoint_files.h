@@ -27,6 +27,8 @@ class CheckpointFiles {
   bool Contains(std::string_view name) const { return shard_of_.contains(name); }
   /// Names of all tensors, sorted.
   std::vector<std::string> Names() const;
+  /// Names, relative to the folder, of the files that hold them, sorted.
+  std::vector<std::string> Files() const;
   /// Files opened so far.
   size_t open_shards() const { return open_.size(); }
 

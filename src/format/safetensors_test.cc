@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "format/checkpoint_files.h"
+#include "format/temporary_folder.h"
 
 namespace sluice {
 namespace {
@@ -25,20 +26,6 @@ StatusCode CodeOf(std::string_view header, size_t data_bytes) {
   const std::vector<uint8_t> bytes = FileOf(header, data_bytes);
   return SafetensorsFile::FromBytes(bytes).status().code();
 }
-
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string pattern = (fs::temp_directory_path() / "sluice-format-XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
-  }
-  ~TemporaryFolder() { fs::remove_all(path_); }
-  fs::path operator/(const std::string& name) const { return path_ / name; }
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 TensorView View(std::string name, DType dtype, std::vector<uint64_t> shape, const std::vector<uint8_t>& bytes) {
   return {std::move(name), dtype, std::move(shape), bytes};

@@ -1,0 +1,60 @@
+#ifndef SLUICE_RANS_RANS_ENCODER_H_
+#define SLUICE_RANS_RANS_ENCODER_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "base/interval.h"
+#include "base/status.h"
+#include "rans/rans_layout.h"
+
+namespace sluice {
+
+/// Collects elements in the order in which they will be decoded and turns them into bytes.
+///
+/// Element i is coded by lane i mod `lanes`. Raw bits are elements too, one for every 15 bits or part of them.
+/// Cost: 6 bytes an element until Finish; beyond the ideal code length, under 1 byte on average plus the bits of the
+/// seal with one lane, about 19 bits a lane with several.
+class RansEncoder {
+ public:
+  /// Errors: InvalidArgument when `lanes` is outside [1, 64] or `precision` outside [10, 16].
+  static Result<RansEncoder> Create(int lanes, int precision);
+
+  /// Needs: 1 <= freq < 2^precision, start + freq <= 2^precision (asserted).
+  void Push(Interval interval);
+  /// The low `count` bits of `value`, 0 to 32 of them, at exactly their cost.
+  void PushBits(uint32_t value, int count);
+
+  int lanes() const { return lanes_; }
+  int precision() const { return precision_; }
+  /// Elements pushed so far.
+  size_t size() const { return elements_.size(); }
+
+  /// Encodes everything and leaves the encoder empty. The decoder's Finish must be given the same seal, so a caller's
+  /// checksum can travel here: one lane pays for the seal's own bits, several lanes carry it for nothing.
+  /// Range: seal < 2^30 (higher bits are dropped).
+  std::vector<uint8_t> Finish(uint32_t seal = kRansDefaultSeal);
+
+ private:
+  /// An interval of 2^precision; raw bits are intervals of freq 1.
+  struct Element {
+    uint16_t start;
+    uint16_t freq;
+    uint16_t precision;
+  };
+
+  RansEncoder(int lanes, int precision) : lanes_(lanes), precision_(precision), low_bits_(RansLowBits(precision)) {}
+
+  void Encode(uint32_t* state, Element element);
+  void EncodeRaw(uint32_t* state, uint32_t value, int count);
+
+  int lanes_;
+  int precision_;
+  int low_bits_;
+  std::vector<Element> elements_;
+  std::vector<uint16_t> words_;  // in the order they are produced, which is the reverse of the bytes
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_RANS_RANS_ENCODER_H_

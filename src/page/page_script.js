@@ -83,7 +83,7 @@
       ticks: { stroke: colour("line"), width: 1, size: 5 },
       splits: (u, i, low, high) => {
         const pixels = (vertical ? u.bbox.height : u.bbox.width) / devicePixelRatio;
-        const room = Math.max(3, Math.floor(pixels / (vertical ? 38 : 75)));
+        const room = Math.max(3, Math.floor(pixels / (vertical ? 38 : 58)));
         return log ? logMarks(low, high, room) : evenMarks(low, high, room);
       },
       filter: (u, splits) => splits,
@@ -145,7 +145,7 @@
     // A halo in the colour of the card keeps text readable on top of curves.
     const write = (text, x, y) => {
       ctx.strokeStyle = colour("card");
-      ctx.lineWidth = 4 * dpr;
+      ctx.lineWidth = 3 * dpr;
       ctx.lineJoin = "round";
       ctx.strokeText(text, x, y);
       ctx.fillText(text, x, y);
@@ -174,7 +174,7 @@
         if (x < bbox.left || x > bbox.left + bbox.width || y < bbox.top || y > bbox.top + bbox.height) return;
         const right = x + ctx.measureText(label).width + 10 * dpr < bbox.left + bbox.width;
         ctx.textAlign = right ? "left" : "right";
-        write(label, x + (right ? 8 : -8) * dpr, y - 7 * dpr);
+        write(label, x + (right ? 8 : -8) * dpr, y - 9 * dpr);
       });
     });
     ctx.restore();

@@ -33,9 +33,7 @@ class BpeMerger {
     int32_t merged;
   };
 
-  static bool Later(const Candidate& a, const Candidate& b) {
-    return a.rank != b.rank ? a.rank > b.rank : a.at > b.at;
-  }
+  static bool Later(const Candidate& a, const Candidate& b) { return a.rank != b.rank ? a.rank > b.rank : a.at > b.at; }
   void Propose(uint32_t at);
   void Merge(const Candidate& candidate);
 

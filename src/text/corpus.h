@@ -18,7 +18,8 @@ namespace sluice {
 struct CorpusOptions {
   /// Drop lines that are exactly <|endoftext|>, so that one newline parts the documents.
   bool split_documents = true;
-  /// Drop empty lines: for text whose paragraphs are parted by blank lines when the model was trained on single newlines.
+  /// Drop empty lines: for text whose paragraphs are parted by blank lines when the model was trained on single
+  /// newlines.
   bool drop_blank_lines = false;
   /// Limit on the files together.
   uint64_t max_bytes = uint64_t{1} << 30;

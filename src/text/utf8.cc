@@ -1,11 +1,11 @@
-// UTF-8 is checked by its definition (Unicode 15, table 3-7): the lead byte fixes the length and the range of the second
-// byte, which is what keeps overlong forms, surrogates and values above U+10FFFF out. ASCII is skipped eight bytes at a
-// time, because it is most of the text this project meets.
+// UTF-8 is checked by its definition (Unicode 15, table 3-7): the lead byte fixes the length and the range of the
+// second byte, which is what keeps overlong forms, surrogates and values above U+10FFFF out. ASCII is skipped eight
+// bytes at a time, because it is most of the text this project meets.
 #include "text/utf8.h"
 
-#include <cstdint>
-
 #include <fmt/format.h>
+
+#include <cstdint>
 
 #include "base/bytes.h"
 
@@ -52,8 +52,8 @@ size_t ValidUtf8Prefix(std::string_view text) {
 Status ValidateUtf8(std::string_view text) {
   const size_t valid = ValidUtf8Prefix(text);
   if (valid == text.size()) return OkStatus();
-  return InvalidArgument(fmt::format("text is not valid UTF-8: byte 0x{:02X} at offset {}",
-                                     static_cast<uint8_t>(text[valid]), valid));
+  return InvalidArgument(
+      fmt::format("text is not valid UTF-8: byte 0x{:02X} at offset {}", static_cast<uint8_t>(text[valid]), valid));
 }
 
 }  // namespace sluice

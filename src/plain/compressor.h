@@ -1,0 +1,53 @@
+#ifndef SLUICE_PLAIN_COMPRESSOR_H_
+#define SLUICE_PLAIN_COMPRESSOR_H_
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+
+namespace sluice {
+
+/// General-purpose compressors. kDeflate (zlib) and kLibdeflate write and read the same raw Deflate format.
+enum class Compressor : uint8_t { kDeflate, kLibdeflate, kZstd, kLz4 };
+
+/// What the specification grammar `name:level` says about a compressor.
+struct CompressorInfo {
+  Compressor compressor;
+  std::string_view name;
+  int lowest;
+  int highest;
+  int usual;  ///< level when none is given
+};
+
+/// All compressors in the order of the enumeration.
+std::span<const CompressorInfo> Compressors();
+
+/// A compressor with its working memory, for many calls. Movable. Threads: one at a time.
+class ByteCompressor {
+ public:
+  /// Errors: InvalidArgument for a level outside the compressor's range.
+  static Result<ByteCompressor> Make(Compressor compressor, int level);
+
+  ByteCompressor(ByteCompressor&& other) noexcept;
+  ByteCompressor& operator=(ByteCompressor&&) = delete;
+  ~ByteCompressor();
+
+  /// Errors: InvalidArgument for more than 2^30 bytes; Internal when the library fails.
+  Result<std::vector<uint8_t>> Compress(std::span<const uint8_t> bytes);
+  /// Errors: Corrupt when the result is not exactly `size` bytes. Cost: allocates `size` bytes and the library's state.
+  Result<std::vector<uint8_t>> Decompress(std::span<const uint8_t> bytes, size_t size);
+
+ private:
+  ByteCompressor(Compressor compressor, int level) : compressor_(compressor), level_(level) {}
+
+  Compressor compressor_;
+  int level_;
+  void* state_ = nullptr;  ///< ZSTD_CCtx or libdeflate_compressor, made at the first use
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_PLAIN_COMPRESSOR_H_

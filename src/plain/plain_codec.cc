@@ -1,0 +1,90 @@
+// The register of plain codecs: one table from which the list, the specification grammar and the ids in files all come.
+#include "plain/plain_codec.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cstring>
+#include <vector>
+
+#include "plain/compressor.h"
+#include "plain/float_codecs.h"
+#include "plain/plane_codec.h"
+#include "plain/scaled_codecs.h"
+
+namespace sluice {
+namespace {
+
+constexpr PlainCodecInfo kInfos[] = {
+    {"fp32", "32-bit floats as they are"},
+    {"fp16", "16-bit IEEE floats, rounded to nearest"},
+    {"bf16", "bfloat16, rounded to nearest"},
+    {"lz4:1", "LZ4 on the byte planes of fp16, levels 1 to 12"},
+    {"deflate:6", "Deflate (zlib) on the byte planes of fp16, levels 1 to 9"},
+    {"libdeflate:6", "Deflate (libdeflate) on the byte planes of fp16, levels 1 to 12"},
+    {"zstd:3", "Zstandard on the byte planes of fp16, levels 1 to 22"},
+    {"q80", "8-bit integers in blocks of 32 channels, each with an fp16 scale"},
+    {"int8", "8-bit integers, one fp32 scale a token (largest magnitude)"},
+};
+
+std::string_view NameOf(std::string_view spec) { return spec.substr(0, spec.find(':')); }
+
+std::string KnownSpecs() {
+  std::vector<std::string_view> specs;
+  for (const PlainCodecInfo& info : kInfos) specs.push_back(info.spec);
+  return fmt::format("{}", fmt::join(specs, ", "));
+}
+
+Result<int> LevelOf(std::string_view spec, int usual) {
+  const size_t colon = spec.find(':');
+  if (colon == std::string_view::npos) return usual;
+  const std::string_view text = spec.substr(colon + 1);
+  int level = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), level);
+  if (error != std::errc() || end != text.data() + text.size()) {
+    return InvalidArgument(fmt::format("codec \"{}\": the level after the colon is not a number", spec));
+  }
+  return level;
+}
+
+std::unique_ptr<HiddenCodec> MakeWithoutLevel(std::string_view spec) {
+  if (spec == "fp32") return MakeFloat32Codec();
+  if (spec == "fp16") return MakeHalfCodec();
+  if (spec == "bf16") return MakeBfloat16Codec();
+  if (spec == "int8") return MakeInt8Codec();
+  if (spec == "q80") return MakeQ80Codec();
+  return nullptr;
+}
+
+}  // namespace
+
+std::span<const PlainCodecInfo> ListPlainCodecs() { return kInfos; }
+
+Result<std::unique_ptr<HiddenCodec>> MakePlainCodec(std::string_view spec) {
+  if (auto codec = MakeWithoutLevel(spec)) return codec;
+  for (const CompressorInfo& info : Compressors()) {
+    if (info.name != NameOf(spec)) continue;
+    SLUICE_ASSIGN_OR_RETURN(const int level, LevelOf(spec, info.usual));
+    return MakePlaneCodec(info.compressor, level);
+  }
+  return InvalidArgument(fmt::format("no plain codec \"{}\"; there are {}", spec, KnownSpecs()));
+}
+
+uint64_t PlainCodecId(const HiddenCodec& codec) {
+  const std::string spec = codec.name();
+  std::string_view name = NameOf(spec);
+  if (name == "libdeflate") name = "deflate";
+  uint64_t id = 0;
+  std::memcpy(&id, name.data(), std::min(name.size(), sizeof(id)));
+  return id;
+}
+
+Result<std::unique_ptr<HiddenCodec>> PlainCodecOfId(uint64_t id) {
+  for (const PlainCodecInfo& info : kInfos) {
+    auto codec = MakePlainCodec(NameOf(info.spec));
+    if (codec.ok() && PlainCodecId(**codec) == id) return codec;
+  }
+  return Unsupported(fmt::format("plain codec id {:#018x} is not known to this build", id));
+}
+
+}  // namespace sluice

@@ -1,0 +1,36 @@
+#ifndef SLUICE_PLAIN_PLAIN_CODEC_H_
+#define SLUICE_PLAIN_PLAIN_CODEC_H_
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+#include "codec/hidden_codec.h"
+
+namespace sluice {
+
+/// One line of the list of codecs that are not learned.
+struct PlainCodecInfo {
+  std::string_view spec;  ///< as MakePlainCodec takes it, with its default level
+  std::string_view description;
+};
+
+/// All plain codecs, from the most bits to the fewest.
+std::span<const PlainCodecInfo> ListPlainCodecs();
+
+/// Makes a codec from `name` or `name:level`. Payloads are described in docs/format.md, part "Plain codecs".
+/// Errors: InvalidArgument for an unknown name (the message lists the known ones) or level.
+Result<std::unique_ptr<HiddenCodec>> MakePlainCodec(std::string_view spec);
+
+/// The codec id of a stream header: the name under which the payload is decoded, at most 8 ASCII letters and digits,
+/// padded with zero bytes. "deflate:6" and "libdeflate:12" both give "deflate".
+uint64_t PlainCodecId(const HiddenCodec& codec);
+/// The codec that decodes streams with this id. Errors: Unsupported for an id that this build does not know.
+Result<std::unique_ptr<HiddenCodec>> PlainCodecOfId(uint64_t id);
+
+}  // namespace sluice
+
+#endif  // SLUICE_PLAIN_PLAIN_CODEC_H_

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <random>
+#include <sstream>
 
 #include "base/file.h"
 #include "format/temporary_folder.h"
@@ -61,6 +62,26 @@ TEST(HiddenStreamTest, MatchesWhateverTheChunkLength) {
   const HiddenStates hidden = Random(3, 50, 16);
   const std::vector<float> whole = Values(*DecodeHidden(StreamOf(hidden, "q80", 1000)));
   for (const uint32_t chunk : {1u, 7u, 50u}) EXPECT_EQ(Values(*DecodeHidden(StreamOf(hidden, "q80", chunk))), whole);
+}
+
+// The bytes of the first block fenced as ```hex in docs/format.md.
+std::vector<uint8_t> ExampleBytes() {
+  const std::string text = *ReadFile(std::filesystem::path(SLUICE_SOURCE_DIR) / "docs/format.md");
+  const size_t begin = text.find("```hex\n") + 7, end = text.find("```", begin);
+  std::istringstream words(text.substr(begin, end - begin));
+  std::vector<uint8_t> bytes;
+  for (std::string word; words >> word;) bytes.push_back(static_cast<uint8_t>(std::stoul(word, nullptr, 16)));
+  return bytes;
+}
+
+TEST(HiddenStreamTest, GoldenExampleOfTheFormatDocumentDecodes) {
+  const std::vector<uint8_t> bytes = ExampleBytes();
+  const auto decoded = DecodeHidden(bytes);
+  ASSERT_TRUE(decoded.ok()) << decoded.status().ToString();
+  EXPECT_EQ(Values(*decoded), (std::vector<float>{1, -2, 0.5, 0, 0.25, 65504}));
+  EXPECT_EQ(decoded->source, DType::kF16);
+  EXPECT_EQ(decoded->tokens, 2u);
+  EXPECT_EQ(StreamOf(*decoded, "fp16", 256), bytes);
 }
 
 TEST(HiddenStreamTest, RejectsEveryRandomFlip) {

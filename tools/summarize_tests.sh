@@ -43,7 +43,7 @@ for report in "$@"; do
       printf "%s: %d passed, %d failed, %d skipped\n", name, passed, failed, skipped
       for (i = 1; i <= failed; i++) printf "  FAILED %s\n", failures[i]
       for (i = 1; i <= reasons; i++) printf "  skipped %d: %s (%s%s)\n", count[order[i]], order[i], example[order[i]], \
-          count[order[i]] > 1 ? " and others" : ""
+          (count[order[i]] > 1 ? " and others" : "")
       exit failed > 0 || passed + failed == 0
     }' "$report" || status=1
 done

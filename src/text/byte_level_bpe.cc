@@ -1,7 +1,8 @@
 // Byte-level BPE (Radford et al. 2019): text is cut by a regular expression, and inside each piece bytes merge by rank.
 // The vocabulary writes bytes in a printable alphabet: the 188 printable Latin-1 characters stand for themselves, the
 // other 68 bytes for U+0100 onwards in their order. Since every byte has a token, any bytes at all have an encoding:
-// stretches of valid UTF-8 go through the regular expression, each byte between them is a piece of its own.
+// stretches of valid UTF-8 go through the regular expression, each byte between them is a piece of its own. (Some
+// vocabularies leave out the 13 bytes that UTF-8 never uses; with those, text that has one is refused.)
 #include "text/byte_level_bpe.h"
 
 #include <fmt/format.h>
@@ -24,6 +25,9 @@ constexpr std::string_view kEndOfText = "<|endoftext|>";
 constexpr bool IsPrintable(int byte) {
   return (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
 }
+
+/// Bytes that no valid UTF-8 contains may be missing from a vocabulary that was learned from text alone.
+constexpr bool OccursInUtf8(size_t byte) { return byte != 0xC0 && byte != 0xC1 && byte < 0xF5; }
 
 /// Code point of the alphabet -> byte, or -1.
 constexpr std::array<int16_t, 324> MakeAlphabet() {
@@ -130,7 +134,8 @@ class ByteLevelBpe final : public Tokenizer {
     uint64_t done = 0;
   };
 
-  Result<std::vector<int32_t>> DoEncode(std::string_view text, const EncodeProgress& progress) const override {
+  Result<std::vector<int32_t>> DoEncode(std::string_view whole, const EncodeProgress& progress) const override {
+    std::string_view text = whole;
     Run run(merges_, text.size(), progress);
     std::string normalized;  // outlives the cache's use of it
     while (!text.empty()) {
@@ -144,7 +149,14 @@ class ByteLevelBpe final : public Tokenizer {
       SLUICE_RETURN_IF_ERROR(EncodeValid(stretch, run));
       text.remove_prefix(valid);
       if (text.empty()) break;
-      run.ids.push_back(byte_ids_[static_cast<uint8_t>(text.front())]);
+      const auto byte = static_cast<uint8_t>(text.front());
+      if (byte_ids_[byte] < 0) {
+        return InvalidArgument(
+            fmt::format("text is not valid UTF-8, and the vocabulary has no token for byte 0x{:02X} "
+                        "at offset {}",
+                        byte, whole.size() - text.size()));
+      }
+      run.ids.push_back(byte_ids_[byte]);
       text.remove_prefix(1);
     }
     return std::move(run.ids);
@@ -205,7 +217,9 @@ Result<std::unique_ptr<Tokenizer>> MakeByteLevelBpe(ByteLevelSpec spec, const Sh
     if (spec.tokens[id].size() == 1) byte_ids[static_cast<uint8_t>(spec.tokens[id][0])] = static_cast<int32_t>(id);
   }
   for (size_t byte = 0; byte < 256; ++byte) {
-    if (byte_ids[byte] < 0) return Corrupt(fmt::format("byte-level BPE: no token for byte 0x{:02X}", byte));
+    if (byte_ids[byte] < 0 && OccursInUtf8(byte)) {
+      return Corrupt(fmt::format("byte-level BPE: no token for byte 0x{:02X}", byte));
+    }
   }
   SLUICE_ASSIGN_OR_RETURN(Gpt2Splitter splitter, Gpt2Splitter::Create());
   return std::unique_ptr<Tokenizer>(new ByteLevelBpe(std::move(spec), std::move(splitter), byte_ids, identity));

@@ -26,7 +26,7 @@ struct ByteLevelSpec {
   bool nfc = false;  ///< Text is brought to Unicode normalization form C first.
 };
 
-/// Builds the tokenizer. Errors: Corrupt when a byte has no token of its own.
+/// Builds the tokenizer. Errors: Corrupt when a byte that occurs in UTF-8 has no token of its own.
 Result<std::unique_ptr<Tokenizer>> MakeByteLevelBpe(ByteLevelSpec spec, const Sha256Digest& identity);
 
 /// The bytes that a token of the vocabulary spells in GPT-2's printable alphabet.

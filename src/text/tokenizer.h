@@ -32,7 +32,8 @@ class Tokenizer {
 
   /// Ids of a text; the empty text has none. Byte-level kinds take any bytes (those that are not UTF-8 become pieces of
   /// their own), and without a normalizer Decode returns exactly them.
-  /// Errors: InvalidArgument for invalid UTF-8 in the other kinds, with the byte offset, and for texts above 1 GiB.
+  /// Errors: InvalidArgument for invalid UTF-8 in the other kinds, and for bytes the vocabulary lacks, with the offset;
+  /// for texts above 1 GiB.
   Result<std::vector<int32_t>> Encode(std::string_view utf8, const EncodeProgress& progress = {}) const;
 
   /// Text of ids. BOS, EOS and padding vanish from SentencePiece kinds and are spelled out by byte-level ones. Ids that

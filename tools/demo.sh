@@ -2,7 +2,7 @@
 # The main job on shipped text: A encodes, B decodes and scores in another process, the table compares the rate with
 # general codecs, and a codec trained for a minute shows its bits falling.
 #
-#   tools/demo.sh [program]     OUT=folder for what it writes, SECONDS_TO_TRAIN for the length of the training
+#   tools/demo.sh [program]     OUT=folder for what it writes, STEPS for the length of the training
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -41,7 +41,7 @@ run eval --model "$model" --codec "$codec" --text "$out/sent.txt" --report "$out
 
 step "4. Train a codec from scratch for a minute"
 run train --model "$model" --preset paper --cut 3 --mode frozen --lambda 0.002 --text "$out/train.txt" \
-  --seconds "${SECONDS_TO_TRAIN:-60}" --out "$out/codec" --report "$out/train.html"
+  --steps "${STEPS:-300}" --out "$out/codec" --report "$out/train.html"
 
 step "Reports to open in a browser"
 printf '  %s\n  %s\n' "$out/eval.html" "$out/train.html"

@@ -139,7 +139,8 @@ void CheckCommand(const std::string& path, const MarkdownCommand& command, const
     if (words[i] == "make" && !assigned && !known.make_targets.contains(next)) {
       findings.push_back({path, command.line, "make " + next + ": no such target in the Makefile"});
     }
-    if (words[i] == "--preset" && !known.presets.contains(next)) {
+    const bool cmake = words[0] == "cmake" || words[0] == "ctest";
+    if (cmake && words[i] == "--preset" && !known.presets.contains(next)) {
       findings.push_back({path, command.line, "--preset " + next + ": no such preset in CMakePresets.json"});
     }
   }

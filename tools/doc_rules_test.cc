@@ -11,7 +11,8 @@ std::vector<HouseFile> GoodDocs() {
   return {{"Makefile", ".PHONY: demo\ndemo: deps\n\ttrue\nJOBS := 2\n"},
           {"CMakePresets.json", "{ \"name\": \"dev\" }\n"},
           {"README.md",
-           "# Sluice\nSee [the docs](docs/README.md).\n```sh\nmake demo\ncmake --preset dev\nmake JOBS=1\n```\n"},
+           "# Sluice\nSee [the docs](docs/README.md).\n```sh\nmake demo\ncmake --preset dev\nmake JOBS=1\nsluice train "
+           "--preset paper\n```\n"},
           {"docs/README.md", "[words](glossary.md#words), [site](https://example.org), `[no](link)`\n"},
           {"docs/glossary.md",
            "# Words\n| word | meaning | instead of |\n|---|---|---|\n| cut | where it is cut | split point |\n"}};

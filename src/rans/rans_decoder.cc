@@ -1,16 +1,16 @@
-// The inverse of rans_encoder.cc, step by step; the layout is explained there. A step takes the slot x mod 2^n, and
+// The inverse of rans_stack.cc, step by step; the layout is explained there. A step takes the slot x mod 2^n, and
 // x -> freq * (x / 2^n) + slot - start, then refills 16 bits when the state has fallen below its range.
 #include "rans/rans_decoder.h"
 
 #include <algorithm>
 #include <string>
 
-#include "rans/rans_encoder.h"
+#include "rans/rans_stack.h"
 
 namespace sluice {
 
 Result<RansDecoder> RansDecoder::Create(std::span<const uint8_t> bytes, int lanes, int precision) {
-  SLUICE_RETURN_IF_ERROR(RansEncoder::Create(lanes, precision).status());
+  SLUICE_RETURN_IF_ERROR(RansStack::Create(lanes, precision).status());
   RansDecoder decoder(bytes, lanes, precision);
   SLUICE_RETURN_IF_ERROR(decoder.ReadStates());
   return decoder;
@@ -57,6 +57,12 @@ uint32_t RansDecoder::PopBits(int count) {
   return value;
 }
 
+RansDecoder::Cursor RansDecoder::Aligned() {
+  std::rotate(states_.begin(), states_.begin() + lane_, states_.begin() + lanes_);
+  lane_ = 0;
+  return {states_.data(), next_, static_cast<size_t>(end_ - next_) / 2};
+}
+
 Status RansDecoder::Finish(uint32_t seal) const {
   seal &= kRansSealLimit - 1;
   if (overrun_) return Truncated("rans: the bytes ended before the last element");
@@ -64,8 +70,9 @@ Status RansDecoder::Finish(uint32_t seal) const {
   if (lanes_ == 1 && states_[0] != seal) {
     return Corrupt("rans: last state: expected " + std::to_string(seal) + ", got " + std::to_string(states_[0]));
   }
-  for (int lane = 0; lanes_ > 1 && lane < lanes_; ++lane, seal >>= kRansRawPieceBits) {
-    const uint32_t expected = (uint32_t{1} << low_bits_) | (seal & ((uint32_t{1} << kRansRawPieceBits) - 1));
+  for (int i = 1; lanes_ > 1 && i <= lanes_; ++i, seal >>= kRansRawPieceBits) {
+    const int lane = (lane_ + lanes_ - i) % lanes_;  // counted from the last element
+    const uint32_t expected = RansFirstState(seal, low_bits_);
     if (states_[lane] != expected) {
       return Corrupt("rans: last state of lane " + std::to_string(lane) + ": expected " + std::to_string(expected) +
                      ", got " + std::to_string(states_[lane]));

@@ -39,6 +39,17 @@ class RansDecoder {
   int lanes() const { return lanes_; }
   int precision() const { return precision_; }
 
+  /// For kernels: the states, renamed so that the current element belongs to the first, and the unread words. A kernel
+  /// may decode whole rounds of lanes by itself, and then tells by SkipWords how many words it took.
+  struct Cursor {
+    uint32_t* states;
+    const uint8_t* words;
+    size_t word_count;
+  };
+  Cursor Aligned();
+  /// Needs: count at most word_count of the last Aligned().
+  void SkipWords(size_t count) { next_ += 2 * count; }
+
   /// To be called after the last element. Errors: Truncated when the bytes ended before the elements; Corrupt when
   /// bytes are left over or the states do not end at `seal`.
   Status Finish(uint32_t seal = kRansDefaultSeal) const;

@@ -43,16 +43,11 @@ class RansEncoder {
     uint16_t precision;
   };
 
-  RansEncoder(int lanes, int precision) : lanes_(lanes), precision_(precision), low_bits_(RansLowBits(precision)) {}
-
-  void Encode(uint32_t* state, Element element);
-  void EncodeRaw(uint32_t* state, uint32_t value, int count);
+  RansEncoder(int lanes, int precision) : lanes_(lanes), precision_(precision) {}
 
   int lanes_;
   int precision_;
-  int low_bits_;
   std::vector<Element> elements_;
-  std::vector<uint16_t> words_;  // in the order they are produced, which is the reverse of the bytes
 };
 
 }  // namespace sluice

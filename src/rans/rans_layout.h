@@ -21,6 +21,11 @@ inline constexpr uint32_t kRansDefaultSeal = 1;
 /// reciprocals are exact and signed comparisons work; precision 16 needs one bit more.
 constexpr int RansLowBits(int precision) { return precision > 15 ? 16 : 15; }
 
+/// The state in which one of several lanes begins: 15 bits of the seal below a leading one.
+constexpr uint32_t RansFirstState(uint32_t seal, int low_bits) {
+  return (uint32_t{1} << low_bits) | (seal & ((uint32_t{1} << kRansRawPieceBits) - 1));
+}
+
 /// How many lanes a stream of `symbol_count` symbols should have. A lane costs about 19 bits and buys speed, so the
 /// number grows with the stream: the lanes stay near 0.1 % of two bits a symbol. Range: 1, 2, 4, 8, 16 or 32.
 int LanesFor(size_t symbol_count);

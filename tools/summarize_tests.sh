@@ -41,6 +41,7 @@ for report in "$@"; do
     }
     END {
       printf "%s: %d passed, %d failed, %d skipped\n", name, passed, failed, skipped
+      if (passed + failed == 0) print "  FAILED no test ran"
       for (i = 1; i <= failed; i++) printf "  FAILED %s\n", failures[i]
       for (i = 1; i <= reasons; i++) printf "  skipped %d: %s (%s%s)\n", count[order[i]], order[i], example[order[i]], \
           (count[order[i]] > 1 ? " and others" : "")

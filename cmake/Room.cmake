@@ -61,7 +61,8 @@ function(sluice_torch_target target)
   endif()
   target_precompile_headers(${target} REUSE_FROM sluice_torch_pch)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    target_compile_options(${target} PRIVATE -fpch-preprocess)
+    # -fPIC: programs get -fPIE otherwise, and g++ rejects a precompiled header made with another of the two.
+    target_compile_options(${target} PRIVATE -fpch-preprocess -fPIC)
   endif()
 endfunction()
 

@@ -8,8 +8,8 @@ cd "$(dirname "$0")/.."
 
 sluice=${1:-build/release/bin/sluice}
 out=${OUT:-out/demo}
-model=models/shakespeare
-codec=models/shakespeare-cut3
+model=models/default
+codec=models/default-codec
 text=models/shakespeare-heldout.txt
 for need in "$sluice" "$model" "$codec" "$text"; do
   if [ ! -e "$need" ]; then
@@ -40,7 +40,7 @@ step "3. The same hidden states in general codecs"
 run eval --model "$model" --codec "$codec" --text "$out/sent.txt" --report "$out/eval.html"
 
 step "4. Train a codec from scratch for a minute"
-run train --model "$model" --preset paper --cut 3 --mode frozen --lambda 0.002 --text "$out/train.txt" \
+run train --model "$model" --preset paper --mode frozen --lambda 0.002 --text "$out/train.txt" \
   --steps "${STEPS:-300}" --out "$out/codec" --report "$out/train.html"
 
 step "Reports to open in a browser"

@@ -152,6 +152,31 @@ bool IsVerb(std::string_view word) {
          word[0] != '-';
 }
 
+// "--out=x" and "--out" name the option --out.
+std::string OptionName(std::string_view word) {
+  size_t end = 2;
+  while (end < word.size() && (std::isalnum(static_cast<unsigned char>(word[end])) || word[end] == '-')) ++end;
+  return std::string(word.substr(0, end));
+}
+
+bool EndsCommand(std::string_view word) {
+  return word == "|" || word == "&&" || word == ";" || word == "||" || word == ">" || word.starts_with('#');
+}
+
+// One call of the program: words[at] is its verb.
+void CheckCall(const std::string& path, size_t line, const std::vector<std::string>& words, size_t at,
+               const KnownVerbs& verbs, std::vector<Finding>& findings) {
+  const auto verb = verbs.find(words[at]);
+  if (verb == verbs.end()) {
+    findings.push_back({path, line, "sluice " + words[at] + ": no such verb in sluice --help"});
+    return;
+  }
+  for (size_t i = at + 1; i < words.size() && !EndsCommand(words[i]) && !verb->second.empty(); ++i) {
+    if (!words[i].starts_with("--") || verb->second.contains(OptionName(words[i]))) continue;
+    findings.push_back({path, line, "sluice " + words[at] + " " + words[i] + ": no such option in its --help"});
+  }
+}
+
 }  // namespace
 
 KnownCommands ReadKnownCommands(const std::vector<HouseFile>& files) {
@@ -186,19 +211,16 @@ std::vector<Finding> CheckDocs(const std::vector<HouseFile>& files, const fs::pa
   return findings;
 }
 
-std::vector<Finding> CheckVerbs(const std::vector<HouseFile>& files, const std::set<std::string>& verbs) {
+std::vector<Finding> CheckVerbs(const std::vector<HouseFile>& files, const KnownVerbs& verbs) {
   std::vector<Finding> findings;
   for (const auto& [path, document] : ParseAll(files)) {
     for (const MarkdownCommand& command : document.commands) {
       const std::vector<std::string> words = SplitWords(command.text);
       for (size_t i = 0; i + 1 < words.size(); ++i) {
         const bool program = words[i] == "sluice" || words[i].ends_with("/bin/sluice");
-        const bool starts = i == 0 || words[i - 1] == "|" || words[i - 1] == "&&" ||
-                            words[i - 1].find('=') != std::string::npos || words[i - 1] == "time" ||
-                            words[i - 1] == "sudo";
-        if (program && starts && IsVerb(words[i + 1]) && !verbs.contains(words[i + 1])) {
-          findings.push_back({path, command.line, "sluice " + words[i + 1] + ": no such verb in sluice --help"});
-        }
+        const bool starts = i == 0 || EndsCommand(words[i - 1]) || words[i - 1].find('=') != std::string::npos ||
+                            words[i - 1] == "time" || words[i - 1] == "sudo";
+        if (program && starts && IsVerb(words[i + 1])) CheckCall(path, command.line, words, i + 1, verbs, findings);
       }
     }
   }
@@ -211,7 +233,8 @@ std::set<std::string> VerbsOfHelp(std::string_view help) {
   for (const std::string_view line : SplitLines(help)) {
     const std::string heading = Lower(std::string(line));
     if (!line.empty() && line[0] != ' ') {
-      inside = heading.find("commands") != std::string::npos || heading.find("verbs") != std::string::npos;
+      inside = heading.find("usage") != std::string::npos || heading.find("commands") != std::string::npos ||
+               heading.find("verbs") != std::string::npos;
       continue;
     }
     const std::vector<std::string> words = SplitWords(line);
@@ -220,6 +243,16 @@ std::set<std::string> VerbsOfHelp(std::string_view help) {
     if (inside && near_margin && !words.empty() && IsVerb(words[0])) verbs.insert(words[0]);
   }
   return verbs;
+}
+
+std::set<std::string> OptionsOfHelp(std::string_view help) {
+  std::set<std::string> options;
+  for (size_t at = 0; (at = help.find("--", at)) != std::string_view::npos;) {
+    const std::string name = OptionName(help.substr(at));
+    if (name.size() > 2 && std::isalpha(static_cast<unsigned char>(name[2]))) options.insert(name);
+    at += name.size();
+  }
+  return options;
 }
 
 }  // namespace sluice

@@ -2,6 +2,7 @@
 #define SLUICE_TOOLS_DOC_RULES_H_
 
 #include <filesystem>
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -25,12 +26,19 @@ KnownCommands ReadKnownCommands(const std::vector<HouseFile>& files);
 /// absent.
 std::vector<Finding> CheckDocs(const std::vector<HouseFile>& files, const std::filesystem::path& root);
 
-/// Checks that every `sluice VERB` in commands of the documents is one of `verbs`.
-std::vector<Finding> CheckVerbs(const std::vector<HouseFile>& files, const std::set<std::string>& verbs);
+/// Verbs of the program, each with the options it takes; no options at all means that they are not known.
+using KnownVerbs = std::map<std::string, std::set<std::string>>;
 
-/// The verbs that `sluice --help` lists: the first word of every indented line below a heading "Subcommands:" or
-/// "Commands:", or any heading that contains one of these words, up to the next line that starts at the margin.
+/// Checks that every `sluice VERB --option ...` in commands of the documents is one of `verbs` with options of that
+/// verb.
+std::vector<Finding> CheckVerbs(const std::vector<HouseFile>& files, const KnownVerbs& verbs);
+
+/// The verbs that `sluice --help` lists: the first word of every line indented by two to four spaces below a line at
+/// the margin that says "usage", "commands" or "verbs", up to the next line at the margin.
 std::set<std::string> VerbsOfHelp(std::string_view help);
+
+/// The long options ("--out") that `sluice VERB --help` names.
+std::set<std::string> OptionsOfHelp(std::string_view help);
 
 }  // namespace sluice
 

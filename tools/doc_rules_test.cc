@@ -51,19 +51,27 @@ TEST(DocRulesTest, RejectsCommandsThatDoNotExist) {
                 "CHANGELOG.md:3: --preset fast");
 }
 
-TEST(DocRulesTest, RejectsVerbsThatDoNotExist) {
+TEST(DocRulesTest, RejectsVerbsAndOptionsThatDoNotExist) {
   const std::string text =
-      "```sh\nsluice encode --out x\nX=1 build/dev/bin/sluice encode\nsluice fly | sluice decode\n```\n";
-  const std::vector<Finding> findings = CheckVerbs({{"README.md", text}}, {"encode", "decode"});
-  ASSERT_EQ(findings.size(), 1u);
-  EXPECT_EQ(findings[0].ToString(), "README.md:4: sluice fly: no such verb in sluice --help");
+      "```sh\nsluice encode --out x\nX=1 build/dev/bin/sluice encode --in=y | tee --append z\nsluice fly | sluice "
+      "decode --any\n```\n";
+  const std::vector<Finding> findings = CheckVerbs({{"README.md", text}}, {{"encode", {"--out"}}, {"decode", {}}});
+  ASSERT_EQ(findings.size(), 2u);
+  EXPECT_EQ(findings[0].ToString(), "README.md:3: sluice encode --in=y: no such option in its --help");
+  EXPECT_EQ(findings[1].ToString(), "README.md:4: sluice fly: no such verb in sluice --help");
 }
 
 TEST(DocRulesTest, MatchesTheVerbsOfHelp) {
   const char* help =
-      "Usage: sluice [OPTIONS] SUBCOMMAND\n\nOptions:\n  -h,--help  help\n\nSubcommands:\n"
-      "  encode   writes\n           encoded bytes\n  doctor   looks\n\nExamples:\n  sluice x\n";
+      "sluice 1: cuts\n\nusage: sluice VERB [options]\n\n  encode   writes\n           encoded bytes\n  doctor   "
+      "looks\n"
+      "\nA first walk:\n  sluice x\n";
   EXPECT_EQ(VerbsOfHelp(help), (std::set<std::string>{"doctor", "encode"}));
+}
+
+TEST(DocRulesTest, MatchesTheOptionsOfHelp) {
+  EXPECT_EQ(OptionsOfHelp("  -o,--out FILE   where; see --json-lines\n --- "),
+            (std::set<std::string>{"--json-lines", "--out"}));
 }
 
 TEST(MarkdownTest, MatchesContinuedCommands) {

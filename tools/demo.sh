@@ -18,6 +18,7 @@ for need in "$sluice" "$model" "$codec" "$text"; do
   fi
 done
 mkdir -p "$out"
+rm -rf "$out/codec"
 # A codec is never trained on the text that it is scored on: the first half trains, the second half is sent.
 lines=$(wc -l <"$text")
 head -n "$((lines / 2))" "$text" >"$out/train.txt"

@@ -1,0 +1,35 @@
+#ifndef SLUICE_CODEC_ROW_MATCHER_H_
+#define SLUICE_CODEC_ROW_MATCHER_H_
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/view.h"
+
+namespace sluice {
+
+/// Finds for each row of a chunk an earlier row that is like it.
+class RowMatcher {
+ public:
+  /// `center` and `spread` say where each channel lies; a spread of 0 leaves the channel out.
+  RowMatcher(MatrixView<const double> rows, std::span<const double> center, std::span<const double> spread);
+
+  /// An earlier row close to row t, or -1. Rows must be asked for in order, each once.
+  /// Cost: about 70 comparisons of d bytes.
+  int64_t FindAndAdd(size_t t);
+
+ private:
+  uint32_t Distance(size_t a, size_t b) const;
+  uint32_t KeyOf(size_t t, size_t table) const;
+
+  size_t width_;
+  std::vector<uint8_t> rows_;       // each value in 1/24 of a spread around 128
+  std::vector<uint32_t> channels_;  // which channels make each table's key
+  std::vector<int32_t> buckets_;    // most recent rows of each key
+  int64_t last_match_ = -1;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_CODEC_ROW_MATCHER_H_

@@ -69,7 +69,7 @@ class CharBpe final : public Tokenizer {
     PieceCache cache(text.size());
     ProgressMeter meter(progress);
     for (size_t at = 0; at < text.size();) {
-      const size_t end = join_.PartEnd(text, at, /*only_before_space=*/false);
+      const size_t end = join_.PartEnd(text, at, CharJoin::Cut::kAnywhere);
       const std::string_view part = text.substr(at, end - at);
       cache.Append(part, ids, [&] {
         const size_t begin = ids.size();

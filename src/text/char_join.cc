@@ -19,11 +19,14 @@ void CharJoin::AddPiece(std::string_view piece) {
   }
 }
 
-size_t CharJoin::PartEnd(std::string_view text, size_t begin, bool only_before_space) const {
+size_t CharJoin::PartEnd(std::string_view text, size_t begin, Cut cut) const {
   uint32_t left = CharAt(text, begin);
   for (size_t at = begin + Utf8Length(text[begin]); at < text.size(); at += Utf8Length(text[at])) {
     const uint32_t right = CharAt(text, at);
-    if (!Joins(left, right) && (!only_before_space || text[at] == ' ')) return at;
+    if (!Joins(left, right) &&
+        (cut == Cut::kAnywhere || text[at] == ' ' || (cut == Cut::kBehindSpace && !Joins(' ', right)))) {
+      return at;
+    }
     left = right;
   }
   return text.size();

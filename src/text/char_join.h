@@ -45,9 +45,15 @@ class CharJoin {
     }
   }
 
-  /// End of the part of `text` that begins at `begin`: the first place behind it where a cut is allowed and, with
-  /// `only_before_space`, a space follows.
-  size_t PartEnd(std::string_view text, size_t begin, bool only_before_space) const;
+  /// Where a cut is allowed, besides standing between two characters that do not join.
+  enum class Cut {
+    kAnywhere,
+    kBeforeSpace,  ///< Only before a space.
+    kBehindSpace,  ///< Only before a space, or before what would not join a space put before it.
+  };
+
+  /// End of the part of `text` that begins at `begin`: the first place behind it where a cut is allowed.
+  size_t PartEnd(std::string_view text, size_t begin, Cut cut) const;
 
  private:
   static constexpr uint32_t kMark = 0x2581;

@@ -16,6 +16,9 @@ namespace sluice {
 /// speed on the whole text.
 Result<std::unique_ptr<Tokenizer>> ParseSentencePieceModel(std::string_view model, const Sha256Digest& identity);
 
+/// A function of the shared part that holds libsentencepiece. Errors: Unsupported when the part is not installed.
+Result<void*> FindInSentencePiecePart(const char* symbol);
+
 }  // namespace sluice
 
 #endif  // SLUICE_TEXT_SENTENCEPIECE_MODEL_H_

@@ -8,7 +8,6 @@
 
 #include "base/file.h"
 #include "format/npy.h"
-#include "format/safetensors.h"
 
 namespace sluice {
 namespace {
@@ -40,21 +39,10 @@ Result<HiddenStates> FromTensor(const TensorView& tensor) {
   return hidden;
 }
 
-Result<TensorView> ChooseTensor(const SafetensorsFile& file, std::string_view name) {
-  if (!name.empty()) return file.Find(name);
-  std::vector<std::string> names;
-  for (const auto& [key, tensor] : file.tensors()) {
-    if (IsHidden(tensor)) names.push_back(key);
-  }
-  if (names.size() == 1) return file.Find(names[0]);
-  if (names.empty()) return InvalidArgument("no float tensor of rank 2 or 3");
-  return InvalidArgument(fmt::format("name one of its float tensors: {}", fmt::join(names, ", ")));
-}
-
 Result<HiddenStates> LoadFrom(const std::filesystem::path& path, std::string_view tensor) {
   if (path.extension() == ".safetensors") {
     SLUICE_ASSIGN_OR_RETURN(const SafetensorsFile file, SafetensorsFile::Open(path));
-    SLUICE_ASSIGN_OR_RETURN(const TensorView view, ChooseTensor(file, tensor));
+    SLUICE_ASSIGN_OR_RETURN(const TensorView view, ChooseHidden(file, tensor));
     return FromTensor(view);
   }
   if (path.extension() != ".npy") return InvalidArgument("hidden states are read from .safetensors and .npy files");
@@ -65,6 +53,17 @@ Result<HiddenStates> LoadFrom(const std::filesystem::path& path, std::string_vie
 }
 
 }  // namespace
+
+Result<TensorView> ChooseHidden(const SafetensorsFile& file, std::string_view name) {
+  if (!name.empty()) return file.Find(name);
+  std::vector<std::string> names;
+  for (const auto& [key, tensor] : file.tensors()) {
+    if (IsHidden(tensor)) names.push_back(key);
+  }
+  if (names.size() == 1) return file.Find(names[0]);
+  if (names.empty()) return InvalidArgument("no float tensor of rank 2 or 3");
+  return InvalidArgument(fmt::format("name one of its float tensors: {}", fmt::join(names, ", ")));
+}
 
 Result<HiddenStates> LoadHidden(const std::filesystem::path& path, std::string_view tensor) {
   Result<HiddenStates> hidden = LoadFrom(path, tensor);

@@ -7,7 +7,7 @@
 
 #include "base/status.h"
 #include "base/view.h"
-#include "format/dtype.h"
+#include "format/safetensors.h"
 
 namespace sluice {
 
@@ -22,6 +22,10 @@ struct HiddenStates {
   DType source = DType::kF32;  ///< F32, F16 or BF16: every value is one of this type
   std::string tensor = "hidden";
 };
+
+/// The tensor `name` of a file; empty, its only float tensor of rank 2 or 3.
+/// Errors: InvalidArgument, naming the choices.
+Result<TensorView> ChooseHidden(const SafetensorsFile& file, std::string_view name);
 
 /// Loads hidden states from a .safetensors or .npy file. In a .safetensors file `tensor` names the tensor; empty, it is
 /// the only float tensor of rank 2 or 3. Errors: InvalidArgument for another suffix, rank, type or name, naming the

@@ -77,7 +77,8 @@ MappedFile::~MappedFile() {
 Result<std::string> ReadFile(const std::filesystem::path& path, uint64_t max_bytes) {
   SLUICE_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(path));
   if (file.bytes().size() > max_bytes) {
-    return InvalidArgument(fmt::format("{}: {} bytes, at most {} are read", path.string(), file.bytes().size(), max_bytes));
+    return InvalidArgument(
+        fmt::format("{}: {} bytes, at most {} are read", path.string(), file.bytes().size(), max_bytes));
   }
   return std::string(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
 }

@@ -22,9 +22,9 @@ TEST(HalfTest, RoundTripsEveryHalf) {
 TEST(HalfTest, MatchesRoundToNearestEven) {
   EXPECT_EQ(FloatToHalf(65519.996f), 0x7BFF);
   EXPECT_EQ(FloatToHalf(65520.0f), 0x7C00);
-  EXPECT_EQ(FloatToHalf(1.0f + 0x1p-11f), 0x3C00);          // tie to even
-  EXPECT_EQ(FloatToHalf(1.0f + 3 * 0x1p-11f), 0x3C02);      // tie to even, upwards
-  EXPECT_EQ(FloatToHalf(0x1p-25f), 0x0000);                 // tie to even at zero
+  EXPECT_EQ(FloatToHalf(1.0f + 0x1p-11f), 0x3C00);      // tie to even
+  EXPECT_EQ(FloatToHalf(1.0f + 3 * 0x1p-11f), 0x3C02);  // tie to even, upwards
+  EXPECT_EQ(FloatToHalf(0x1p-25f), 0x0000);             // tie to even at zero
   EXPECT_EQ(FloatToHalf(0x1.8p-25f), 0x0001);
   EXPECT_EQ(FloatToHalf(-0x1p-24f), 0x8001);
 }

@@ -4,30 +4,48 @@ namespace sluice {
 
 std::string_view StatusCodeName(StatusCode code) {
   switch (code) {
-    case StatusCode::kOk: return "Ok";
-    case StatusCode::kInvalidArgument: return "InvalidArgument";
-    case StatusCode::kTruncated: return "Truncated";
-    case StatusCode::kCorrupt: return "Corrupt";
-    case StatusCode::kUnsupported: return "Unsupported";
-    case StatusCode::kMismatch: return "Mismatch";
-    case StatusCode::kInternal: return "Internal";
-    case StatusCode::kIo: return "Io";
-    case StatusCode::kInterrupted: return "Interrupted";
+    case StatusCode::kOk:
+      return "Ok";
+    case StatusCode::kInvalidArgument:
+      return "InvalidArgument";
+    case StatusCode::kTruncated:
+      return "Truncated";
+    case StatusCode::kCorrupt:
+      return "Corrupt";
+    case StatusCode::kUnsupported:
+      return "Unsupported";
+    case StatusCode::kMismatch:
+      return "Mismatch";
+    case StatusCode::kInternal:
+      return "Internal";
+    case StatusCode::kIo:
+      return "Io";
+    case StatusCode::kInterrupted:
+      return "Interrupted";
   }
   return "Unknown";
 }
 
 int ExitCode(StatusCode code) {
   switch (code) {
-    case StatusCode::kOk: return 0;
-    case StatusCode::kInternal: return 1;
-    case StatusCode::kInvalidArgument: return 2;
-    case StatusCode::kTruncated: return 3;
-    case StatusCode::kCorrupt: return 4;
-    case StatusCode::kUnsupported: return 5;
-    case StatusCode::kMismatch: return 6;
-    case StatusCode::kIo: return 7;
-    case StatusCode::kInterrupted: return 130;
+    case StatusCode::kOk:
+      return 0;
+    case StatusCode::kInternal:
+      return 1;
+    case StatusCode::kInvalidArgument:
+      return 2;
+    case StatusCode::kTruncated:
+      return 3;
+    case StatusCode::kCorrupt:
+      return 4;
+    case StatusCode::kUnsupported:
+      return 5;
+    case StatusCode::kMismatch:
+      return 6;
+    case StatusCode::kIo:
+      return 7;
+    case StatusCode::kInterrupted:
+      return 130;
   }
   return 1;
 }

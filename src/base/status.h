@@ -65,7 +65,7 @@ Status Interrupted(std::string message);
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::move(value)) {}                    // NOLINT(google-explicit-constructor)
+  Result(T result) : state_(std::move(result)) {}                  // NOLINT(google-explicit-constructor)
   Result(Status status) : state_(std::move(status)) { assert(!std::get<Status>(state_).ok()); }  // NOLINT
 
   bool ok() const { return std::holds_alternative<T>(state_); }

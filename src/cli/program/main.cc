@@ -1,0 +1,69 @@
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <string_view>
+
+#include "cli/light_verbs.h"
+#include "cli/torch_library.h"
+
+namespace {
+
+struct VerbEntry {
+  std::string_view name;
+  std::string_view summary;
+  // Null: the verb needs the torch island. A light verb may answer kNeedsTorch for arguments that do.
+  int (*run)(int argc, char** argv);
+};
+
+constexpr VerbEntry kVerbs[] = {
+    {"pretrain", "train a GPT-2-style model and its tokenizer from text files", nullptr},
+    {"train", "learn a codec for one cut of a model", nullptr},
+    {"encode", "text or hidden states -> compressed stream (runs only the layers before the cut)", sluice::RunEncode},
+    {"decode", "compressed stream -> scored text or hidden states (runs only the layers after the cut)",
+     sluice::RunDecode},
+    {"eval", "rate and quality of a codec on text, beside the uncut model and other codecs", nullptr},
+    {"generate", "continue a prompt, uncut or through a codec", nullptr},
+    {"inspect", "what is in a stream, a codec or a model", sluice::RunInspect},
+    {"doctor", "check this machine: BLAS, threads, instruction sets, memory, versions", sluice::RunDoctor},
+};
+
+void PrintHelp() {
+  fmt::print(
+      "sluice {}: cut a transformer in two and send a few hundred bits a token across\n\n"
+      "usage: sluice VERB [options]        sluice VERB --help for options and examples\n\n",
+      SLUICE_VERSION);
+  for (const VerbEntry& verb : kVerbs) fmt::print("  {:<10} {}\n", verb.name, verb.summary);
+  fmt::print(
+      "\nA first walk, with the model and text that come with sluice:\n"
+      "  sluice eval --model models/default --codec models/default-codec --text models/shakespeare-heldout.txt\n");
+}
+
+int RunTorchVerb(int argc, char** argv) {
+  const auto run = sluice::LoadTorchVerbs();
+  if (!run.ok()) {
+    fmt::print(stderr, "sluice {}: {}\n", argv[0], run.status().ToString());
+    return sluice::ExitCode(run.status().code());
+  }
+  return (*run)(argc, argv);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string_view name = argc > 1 ? argv[1] : "--help";
+  if (name == "--help" || name == "-h" || name == "help") {
+    PrintHelp();
+    return argc > 1 ? 0 : 2;
+  }
+  if (name == "--version" || name == "version") {
+    fmt::print("sluice {}\n", SLUICE_VERSION);
+    return 0;
+  }
+  for (const VerbEntry& verb : kVerbs) {
+    if (verb.name != name) continue;
+    const int code = verb.run == nullptr ? sluice::kNeedsTorch : verb.run(argc - 1, argv + 1);
+    return code == sluice::kNeedsTorch ? RunTorchVerb(argc - 1, argv + 1) : code;
+  }
+  fmt::print(stderr, "sluice: InvalidArgument: unknown verb '{}'; sluice --help lists the verbs\n", name);
+  return 2;
+}

@@ -1,0 +1,18 @@
+#ifndef SLUICE_CLI_TORCH_TORCH_VERBS_H_
+#define SLUICE_CLI_TORCH_TORCH_VERBS_H_
+
+namespace sluice {
+
+/// The verbs that run a transformer. `argv[0]` is the verb; each returns the exit code.
+int RunPretrain(int argc, char** argv);
+int RunTrain(int argc, char** argv);
+int RunModelEncode(int argc, char** argv);
+int RunModelDecode(int argc, char** argv);
+int RunEval(int argc, char** argv);
+int RunGenerate(int argc, char** argv);
+/// The part of `inspect` that needs libtorch: a codec folder's parameters.
+int RunTorchDoctor(int argc, char** argv);
+
+}  // namespace sluice
+
+#endif  // SLUICE_CLI_TORCH_TORCH_VERBS_H_

@@ -1,0 +1,113 @@
+#include "neural/codec_files.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "backbone/torch_setup.h"
+#include "base/bytes.h"
+#include "base/file.h"
+#include "neural/hyper_tables.h"
+#include "neural/tensor_io.h"
+
+namespace sluice {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr const char* kDescription = "codec.json";
+constexpr const char* kTensors = "codec.safetensors";
+constexpr int kVersion = 1;
+constexpr uint64_t kMostDescriptionBytes = 1 << 20;
+
+std::string TableName(size_t channel) { return fmt::format("table.hyper.{}", channel); }
+
+Result<Sha256Digest> ParseDigest(const ordered_json& object, const char* field) {
+  const std::string hex = object.value(field, "");
+  Sha256Digest digest;
+  if (hex.size() != 2 * digest.size() || hex.find_first_not_of("0123456789abcdef") != std::string::npos) {
+    return Corrupt(fmt::format("field '{}' is not a SHA-256 in hexadecimal", field));
+  }
+  for (size_t i = 0; i < digest.size(); ++i) {
+    digest[i] = static_cast<uint8_t>(std::stoi(hex.substr(2 * i, 2), nullptr, 16));
+  }
+  return digest;
+}
+
+Result<std::vector<StaticTable>> ReadTables(const SafetensorsFile& file, const CodecConfig& config) {
+  std::vector<StaticTable> tables;
+  for (int64_t c = 0; c < config.hyper_channels; ++c) {
+    const auto view = file.Find(TableName(static_cast<size_t>(c)));
+    if (!view.ok() || view->dtype != DType::kI32 || view->shape.size() != 1) {
+      return Corrupt(fmt::format("tensor '{}' is missing or not a list of int32", TableName(static_cast<size_t>(c))));
+    }
+    auto tensor = torch::empty({static_cast<int64_t>(view->elements())}, torch::kInt32);
+    std::memcpy(tensor.data_ptr(), view->bytes.data(), view->bytes.size());
+    SLUICE_ASSIGN_OR_RETURN(StaticTable table, TableFromTensor(tensor, config.precision_bits));
+    tables.push_back(std::move(table));
+  }
+  return tables;
+}
+
+Result<StoredCodec> Load(const std::filesystem::path& folder) {
+  SLUICE_ASSIGN_OR_RETURN(const std::string text, ReadFile(folder / kDescription, kMostDescriptionBytes));
+  const auto json = ordered_json::parse(text, nullptr, false);
+  if (!json.is_object() || json.value("format", "") != "sluice-codec" || !json.contains("config")) {
+    return Corrupt("codec.json is not the description of a codec");
+  }
+  if (json.value("version", 0) != kVersion) {
+    return Unsupported(
+        fmt::format("codec.json has version {}, this build reads {}", json.value("version", 0), kVersion));
+  }
+  SLUICE_ASSIGN_OR_RETURN(const MappedFile tensors, MappedFile::Open(folder / kTensors));
+  SLUICE_ASSIGN_OR_RETURN(const Sha256Digest expected, ParseDigest(json, "tensors_sha256"));
+  if (Sha256::Of(tensors.bytes()) != expected) return Corrupt("codec.safetensors does not have the hash in codec.json");
+  SLUICE_ASSIGN_OR_RETURN(const CodecConfig config, CodecConfig::FromJson(json["config"]));
+  SLUICE_ASSIGN_OR_RETURN(const SafetensorsFile file, SafetensorsFile::FromBytes(tensors.bytes()));
+
+  StoredCodec stored;
+  stored.codec = LearnedCodec(config);
+  SLUICE_RETURN_IF_ERROR(RestoreTensors(file, NamedState(*stored.codec, "")));
+  for (auto& parameter : stored.codec->parameters()) parameter.set_requires_grad(false);
+  stored.codec->eval();
+  SLUICE_ASSIGN_OR_RETURN(stored.hyper_tables, ReadTables(file, config));
+  SLUICE_ASSIGN_OR_RETURN(stored.origin.model, ParseDigest(json, "model_sha256"));
+  stored.origin.cut = json.value("cut", int64_t{-1});
+  stored.origin.lambda = json.value("lambda", 0.0);
+  if (stored.origin.cut < 0) return Corrupt("codec.json has no cut");
+  stored.digest = Sha256::Of(AsBytes(text));
+  return stored;
+}
+
+}  // namespace
+
+Status SaveCodec(LearnedCodec codec, const CodecOrigin& origin, const std::filesystem::path& folder) {
+  SLUICE_RETURN_IF_ERROR(MakeFolder(folder));
+  SLUICE_ASSIGN_OR_RETURN(const auto tables, MakeHyperTables(codec->density(), codec->config().precision_bits));
+  std::vector<NamedTensor> tensors = NamedState(*codec, "");
+  for (size_t c = 0; c < tables.size(); ++c) tensors.emplace_back(TableName(c), TableToTensor(tables[c]));
+  SLUICE_RETURN_IF_ERROR(SaveTensors(folder / kTensors, tensors, {}));
+  SLUICE_ASSIGN_OR_RETURN(const MappedFile written, MappedFile::Open(folder / kTensors));
+  const ordered_json json = {{"format", "sluice-codec"},
+                             {"version", kVersion},
+                             {"model_sha256", ToHex(origin.model)},
+                             {"cut", origin.cut},
+                             {"lambda", origin.lambda},
+                             {"config", codec->config().ToJson()},
+                             {"tensors_sha256", ToHex(Sha256::Of(written.bytes()))}};
+  return WriteFileAtomic(folder / kDescription, json.dump(2) + "\n");
+}
+
+Result<StoredCodec> LoadCodec(const std::filesystem::path& folder) {
+  try {
+    auto stored = Load(folder);
+    if (!stored.ok()) return stored.status().WithContext(folder.string());
+    return stored;
+  } catch (...) {
+    return StatusOfCurrentException().WithContext(folder.string());
+  }
+}
+
+bool IsCodecFolder(const std::filesystem::path& folder) { return std::filesystem::exists(folder / kDescription); }
+
+}  // namespace sluice

@@ -1,0 +1,116 @@
+// Two conventions live side by side. Grid quantization (the paper): y = round(u), and the distance to the mean that the
+// Gaussian sees is y - mean with the mean rounded to 1 / mean_steps. Residual quantization: s = round(u - mean), and
+// the mean only shifts the reconstruction, so its precision costs nothing; the analysis then sees u, because y does not
+// exist before the mean does.
+#include "neural/learned_codec.h"
+
+#include "neural/bounds.h"
+#include "neural/gaussian.h"
+
+namespace sluice {
+namespace {
+
+// exp() of the network's output stays finite, and beyond the widest table, whatever the weights do in early training.
+constexpr double kLargestLogSigma = 10.0;
+// With a channel prior the networks start as small corrections to it.
+constexpr double kPriorStart = 0.1;
+
+}  // namespace
+
+LearnedCodecImpl::LearnedCodecImpl(const CodecConfig& config) : config_(config) {
+  transform_ = register_module("transform", FrozenTransform(config));
+  const BlockOptions options{.attention = config.attention, .mlp = true};
+  int64_t from = config.width;
+  for (int64_t to : config.widths) {
+    analysis_->push_back(Block(from, to, config.heads, options));
+    from = to;
+  }
+  analysis_->push_back(Block(from, config.hyper_channels, config.heads, options));
+  from = config.hyper_channels;
+  for (auto to = config.widths.rbegin(); to != config.widths.rend(); ++to) {
+    synthesis_->push_back(Block(from, *to, config.heads, options));
+    from = *to;
+  }
+  synthesis_->push_back(
+      Block(from, 2 * config.width, config.heads, BlockOptions{.attention = config.attention, .mlp = config.last_mlp}));
+  if (config.channel_prior) synthesis_->children().back()->as<Block>()->ShrinkOutput(kPriorStart);
+  register_module("analysis", analysis_);
+  register_module("synthesis", synthesis_);
+  density_ = register_module("density", DeepFactorized(config.hyper_channels));
+  if (config.channel_prior) log_scale_ = register_parameter("log_scale", torch::zeros({config.width}));
+}
+
+torch::Tensor LearnedCodecImpl::RunAnalysis(const torch::Tensor& y) {
+  torch::Tensor v = log_scale_.defined() ? y * torch::exp(-log_scale_) : y;
+  for (const auto& block : *analysis_) v = block->as<Block>()->forward(v);
+  return v;
+}
+
+EntropyParameters LearnedCodecImpl::Synthesize(const torch::Tensor& hyper) {
+  torch::Tensor v = hyper;
+  for (const auto& block : *synthesis_) v = block->as<Block>()->forward(v);
+  const auto halves = v.chunk(2, -1);
+  torch::Tensor mean = halves[0];
+  torch::Tensor sigma = halves[1];
+  if (log_scale_.defined()) mean = mean * torch::exp(log_scale_);
+  if (config_.sigma == SigmaKind::kLog) {
+    if (log_scale_.defined()) sigma = sigma + log_scale_;
+    sigma = torch::exp(torch::clamp_max(sigma, kLargestLogSigma));
+  } else if (log_scale_.defined()) {
+    sigma = sigma * torch::exp(log_scale_);
+  }
+  return {mean, LowerBound(sigma, config_.sigma_floor)};
+}
+
+void LearnedCodecImpl::SetChannelScale(const torch::Tensor& deviation) {
+  if (!log_scale_.defined()) return;
+  torch::NoGradGuard no_grad;
+  log_scale_.copy_(torch::log(deviation));
+}
+
+torch::Tensor LearnedCodecImpl::CodedMean(const torch::Tensor& mean) const {
+  return torch::round(mean * config_.mean_steps) / config_.mean_steps;
+}
+
+torch::Tensor LearnedCodecImpl::LatentLikelihood(const torch::Tensor& latent,
+                                                 const EntropyParameters& parameters) const {
+  if (config_.residual) return GaussianLikelihood(latent, parameters.sigma);
+  const auto distance = latent - parameters.mean;
+  // Only the integer part of the mean is used at one step a unit: the distance is a whole number, rounded straight
+  // through. Finer means are so close to the true one that training sees the true one.
+  return GaussianLikelihood(config_.mean_steps == 1 ? RoundStraightThrough(distance) : distance, parameters.sigma);
+}
+
+CodecOutput LearnedCodecImpl::forward(const torch::Tensor& x) { return Code(transform_->Forward(x), true); }
+
+CodecOutput LearnedCodecImpl::RateOnly(const torch::Tensor& x) {
+  torch::Tensor u;
+  {
+    torch::NoGradGuard no_grad;
+    u = transform_->Forward(x);
+  }
+  return Code(u, false);
+}
+
+CodecOutput LearnedCodecImpl::Code(const torch::Tensor& u, bool reconstruct) {
+  const auto y = config_.residual ? u : RoundStraightThrough(u);
+  const auto z = RoundStraightThrough(RunAnalysis(y));
+  const auto parameters = Synthesize(z);
+  const auto latent = config_.residual ? RoundStraightThrough(u - parameters.mean) : y;
+  return {reconstruct ? Reconstruct(latent, parameters) : torch::Tensor(), Bits(density_->Likelihood(z)),
+          Bits(LatentLikelihood(latent, parameters))};
+}
+
+EncoderOutput LearnedCodecImpl::Analyze(const torch::Tensor& x) {
+  torch::NoGradGuard no_grad;
+  const auto u = transform_->Forward(x);
+  const auto z = torch::round(RunAnalysis(config_.residual ? u : torch::round(u))).contiguous();
+  EntropyParameters parameters = Synthesize(z);
+  return {z, torch::round(config_.residual ? u - parameters.mean : u), std::move(parameters)};
+}
+
+torch::Tensor LearnedCodecImpl::Reconstruct(const torch::Tensor& latent, const EntropyParameters& parameters) {
+  return transform_->Inverse(config_.residual ? latent + parameters.mean : latent);
+}
+
+}  // namespace sluice

@@ -1,0 +1,81 @@
+#ifndef SLUICE_NEURAL_LEARNED_CODEC_H_
+#define SLUICE_NEURAL_LEARNED_CODEC_H_
+
+#include <torch/torch.h>
+
+#include "neural/block.h"
+#include "neural/codec_config.h"
+#include "neural/deep_factorized.h"
+#include "neural/frozen_transform.h"
+
+namespace sluice {
+
+/// What a training step needs of the codec.
+struct CodecOutput {
+  torch::Tensor reconstruction;  ///< x' [B, T, d]
+  torch::Tensor bits_hyper;      ///< ideal bits of every z [B, T, h]
+  torch::Tensor bits_latent;     ///< ideal bits of every y [B, T, d]
+};
+
+/// Mean and standard deviation of every latent element. Data: both [B, T, d]; sigma >= sigma_floor.
+struct EntropyParameters {
+  torch::Tensor mean;
+  torch::Tensor sigma;
+};
+
+/// What the encoder of a chunk computes: the integers to code, as whole numbers in float tensors, and the parameters
+/// they are coded with, which the decoder recomputes from `hyper`.
+struct EncoderOutput {
+  torch::Tensor hyper;   ///< z [B, T, h]
+  torch::Tensor latent;  ///< y, or the residual s when the codec codes residuals [B, T, d]
+  EntropyParameters parameters;
+};
+
+/// The learned codec of one cut: transform, analysis, hyper-prior density, synthesis.
+///
+/// Data flow: x -> u (transform) -> y = round(u) -> z = round(analysis(y)) -> (mean, sigma) = synthesis(z).
+/// Causal: z_t depends on y_<=t, the parameters of y_t on z_<=t.
+/// Source: docs/codec.md, "Preset paper"; arXiv 2601.22002, section 3.
+class LearnedCodecImpl : public torch::nn::Module {
+ public:
+  /// Needs: config.Validate() is Ok. Weights start from torch's current random state.
+  explicit LearnedCodecImpl(const CodecConfig& config);
+
+  /// The differentiable pass. Data: x [B, T, d].
+  CodecOutput forward(const torch::Tensor& x);
+  /// The same for the entropy model alone: the transform gets no gradient and nothing is reconstructed.
+  CodecOutput RateOnly(const torch::Tensor& x);
+
+  /// The parts the coder runs, without gradient.
+  EncoderOutput Analyze(const torch::Tensor& x);
+  EntropyParameters Synthesize(const torch::Tensor& hyper);
+  torch::Tensor Reconstruct(const torch::Tensor& latent, const EntropyParameters& parameters);
+
+  /// The mean as the coder rounds it: to 1 / mean_steps.
+  torch::Tensor CodedMean(const torch::Tensor& mean) const;
+  /// Ideal probability of coded integers. Data: latent as in EncoderOutput.
+  torch::Tensor LatentLikelihood(const torch::Tensor& latent, const EntropyParameters& parameters) const;
+
+  /// Starts the channel prior at the measured spread of u. Data: deviation [d], positive. A no-op without the switch.
+  void SetChannelScale(const torch::Tensor& deviation);
+
+  const CodecConfig& config() const { return config_; }
+  FrozenTransform& transform() { return transform_; }
+  DeepFactorized& density() { return density_; }
+
+ private:
+  torch::Tensor RunAnalysis(const torch::Tensor& y);
+  CodecOutput Code(const torch::Tensor& u, bool reconstruct);
+
+  CodecConfig config_;
+  FrozenTransform transform_{nullptr};
+  torch::nn::ModuleList analysis_;
+  torch::nn::ModuleList synthesis_;
+  DeepFactorized density_{nullptr};
+  torch::Tensor log_scale_;  ///< [d], only with channel_prior
+};
+TORCH_MODULE(LearnedCodec);
+
+}  // namespace sluice
+
+#endif  // SLUICE_NEURAL_LEARNED_CODEC_H_

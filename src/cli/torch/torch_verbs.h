@@ -10,7 +10,7 @@ int RunModelEncode(int argc, char** argv);
 int RunModelDecode(int argc, char** argv);
 int RunEval(int argc, char** argv);
 int RunGenerate(int argc, char** argv);
-/// The part of `inspect` that needs libtorch: a codec folder's parameters.
+/// `doctor` with the checks that need libtorch.
 int RunTorchDoctor(int argc, char** argv);
 
 }  // namespace sluice

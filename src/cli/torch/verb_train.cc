@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "cli/torch/report.h"
 #include "cli/torch/torch_verbs.h"
 #include "cli/torch/training_options.h"
 #include "cli/verb.h"
@@ -26,6 +27,7 @@ int RunTrain(int argc, char** argv) {
   std::string mode = "frozen", distortion = "kl";
   MachineOptions machine;
   bool no_reference = false;
+  std::filesystem::path html;
   CLI::App& app = verb.app();
   app.add_option("-m,--model", options.model, "Model folder (Hugging Face layout)")->required();
   app.add_option("--text", options.text, "UTF-8 text files to train on")->required();
@@ -50,6 +52,7 @@ int RunTrain(int argc, char** argv) {
                  "Joint: the backbone's learning rate over the codec's")
       ->check(CLI::PositiveNumber);
   app.add_flag("--no-reference", no_reference, "Joint: do not also train the backbone alone for comparison");
+  app.add_option("--html", html, "Also write a self-contained page with the training curves");
   AddLoopOptions(app, options.loop);
   AddMachineOptions(app, machine);
   return verb.Run(argc, argv, [&]() -> Status {
@@ -59,6 +62,7 @@ int RunTrain(int argc, char** argv) {
     SLUICE_RETURN_IF_ERROR(StartTraining(machine));
     SLUICE_RETURN_IF_ERROR(TrainCodec(options));
     SLUICE_ASSIGN_OR_RETURN(const auto log, ReadMetrics(options.out / "run"));
+    if (!html.empty()) SLUICE_RETURN_IF_ERROR(WriteTrainingPage(html, options.out / "run", CommandLine(argc, argv)));
     nlohmann::ordered_json result = {{"out", options.out.string()}, {"steps", options.loop.steps}};
     for (const auto& [name, value] : log.back().second) result[name] = value;
     verb.Print(result, fmt::format("codec written to {}\n", options.out.string()));

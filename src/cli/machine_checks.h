@@ -1,0 +1,32 @@
+#ifndef SLUICE_CLI_MACHINE_CHECKS_H_
+#define SLUICE_CLI_MACHINE_CHECKS_H_
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace sluice {
+
+/// One finding of `sluice doctor`.
+struct MachineCheck {
+  enum class Verdict { kOk, kWarning, kProblem };
+  Verdict verdict = Verdict::kOk;
+  std::string name;
+  std::string finding;
+  std::string remedy;  ///< what to do; empty when nothing is wrong
+};
+
+/// Checks that need no libtorch: processor, instruction sets, memory, disk.
+std::vector<MachineCheck> CheckMachine();
+
+/// Processor, cores and memory, as reports name them: {"processor", "..."}, ...
+std::vector<std::pair<std::string, std::string>> DescribeMachine();
+
+nlohmann::ordered_json ChecksToJson(const std::vector<MachineCheck>& checks);
+std::string ChecksToText(const std::vector<MachineCheck>& checks);
+
+}  // namespace sluice
+
+#endif  // SLUICE_CLI_MACHINE_CHECKS_H_

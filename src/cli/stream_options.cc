@@ -1,0 +1,48 @@
+#include "cli/stream_options.h"
+
+namespace sluice {
+
+const char* const kEncodeExamples =
+    "  sluice encode --model DIR --codec runs/a --text book.txt --out book.slc      (loads only the layers before the "
+    "cut)\n"
+    "  sluice encode --model DIR --codec zstd:3 --cut 3 --text book.txt --out book.slc\n"
+    "  sluice encode --hidden states.safetensors --codec q80 --out states.slc       (no transformer, no libtorch)\n";
+
+const char* const kDecodeExamples =
+    "  sluice decode --model DIR --codec runs/a --in book.slc --text book.txt       (loads only the layers after the "
+    "cut)\n"
+    "  sluice decode --model DIR --codec runs/a --in book.slc --out hidden.safetensors\n"
+    "  sluice decode --in states.slc --out states.safetensors                       (plain codecs need no model)\n";
+
+void AddEncodeOptions(CLI::App& app, EncodeOptions& options) {
+  app.add_option("-m,--model", options.model, "Model folder (Hugging Face layout)");
+  app.add_option("--codec", options.codec, "A trained codec's folder, or a name: fp16, int8, q80, zstd:3, ...")
+      ->required();
+  auto* text = app.add_option("--text", options.text, "UTF-8 text files whose hidden states are sent");
+  auto* hidden =
+      app.add_option("--hidden", options.hidden, "Hidden states instead, .safetensors or .npy, [T, d] or [B, T, d]");
+  text->excludes(hidden);
+  app.add_option("--tensor", options.tensor, "Name of the tensor in --hidden")->needs(hidden);
+  app.add_option("--out", options.out, "Stream to write (.slc)")->required();
+  app.add_option("--cut", options.cut, "Layers before the cut; -1: the codec's, or the middle");
+  app.add_option("-c,--context", options.context, "Tokens of a window of text; 0: the model's context")
+      ->check(CLI::Range(0, 1 << 20));
+  app.add_option("--batch", options.batch, "Windows in one frame")->check(CLI::Range(1, 4096));
+  app.add_option("--chunk", options.chunk, "Tokens in one frame of --hidden")->check(CLI::Range(1, 1 << 20));
+  app.add_option("-t,--threads", options.threads, "Threads; 0: all cores. A float codec's stream records them")
+      ->check(CLI::Range(0, 255));
+  app.add_flag("--drop-blank-lines", options.drop_blank_lines, "Leave out blank lines of --text");
+}
+
+void AddDecodeOptions(CLI::App& app, DecodeOptions& options) {
+  app.add_option("-m,--model", options.model, "Model folder (Hugging Face layout)");
+  app.add_option("--codec", options.codec, "The trained codec's folder; plain codecs are named in the stream");
+  app.add_option("--in", options.in, "Stream to read (.slc)")->required();
+  app.add_option("--text", options.text, "The text that was encoded: scores the model's predictions of it");
+  app.add_option("--out", options.out, "Write the decoded hidden states, .safetensors or .npy");
+  app.add_option("-c,--context", options.context, "Tokens of a window of --text, as given to encode")
+      ->check(CLI::Range(0, 1 << 20));
+  app.add_flag("--drop-blank-lines", options.drop_blank_lines, "Leave out blank lines of --text, as given to encode");
+}
+
+}  // namespace sluice

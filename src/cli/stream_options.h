@@ -1,0 +1,48 @@
+#ifndef SLUICE_CLI_STREAM_OPTIONS_H_
+#define SLUICE_CLI_STREAM_OPTIONS_H_
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace sluice {
+
+/// Options of `sluice encode`, with and without a transformer.
+struct EncodeOptions {
+  std::filesystem::path model;
+  std::string codec;
+  std::vector<std::filesystem::path> text;
+  std::filesystem::path hidden;
+  std::string tensor;
+  std::filesystem::path out;
+  int64_t cut = -1;
+  int64_t context = 0;
+  int64_t batch = 1;
+  int64_t chunk = 256;
+  int threads = 0;
+  bool drop_blank_lines = false;
+};
+void AddEncodeOptions(CLI::App& app, EncodeOptions& options);
+inline constexpr const char* kEncodeDescription = "Compress the hidden states of a text at a cut, or of a file.";
+extern const char* const kEncodeExamples;
+
+/// Options of `sluice decode`.
+struct DecodeOptions {
+  std::filesystem::path model;
+  std::string codec;
+  std::filesystem::path in;
+  std::vector<std::filesystem::path> text;
+  std::filesystem::path out;
+  int64_t context = 0;
+  bool drop_blank_lines = false;
+};
+void AddDecodeOptions(CLI::App& app, DecodeOptions& options);
+inline constexpr const char* kDecodeDescription =
+    "Decode a stream: score the text behind it with the layers after the cut, or write the hidden states.";
+extern const char* const kDecodeExamples;
+
+}  // namespace sluice
+
+#endif  // SLUICE_CLI_STREAM_OPTIONS_H_

@@ -1,0 +1,267 @@
+#include <fmt/format.h>
+#include <torch/torch.h>
+
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <optional>
+
+#include "backbone/backbone.h"
+#include "backbone/model_identity.h"
+#include "backbone/torch_setup.h"
+#include "base/interrupt.h"
+#include "base/progress.h"
+#include "cli/stream_options.h"
+#include "cli/torch/torch_verbs.h"
+#include "cli/verb.h"
+#include "format/hidden_file.h"
+#include "neural/codec_files.h"
+#include "study/tensor_codec.h"
+#include "study/text_stream.h"
+
+namespace sluice {
+namespace {
+
+// The model's side of a cut: its identity and shape without any weights.
+Result<CutContext> ContextOf(const std::filesystem::path& model, int64_t cut) {
+  SLUICE_ASSIGN_OR_RETURN(const BackboneConfig config, BackboneConfig::Load(model));
+  CutContext context{.layers = config.layers, .width = config.width, .cut = cut};
+  SLUICE_ASSIGN_OR_RETURN(context.model, ModelIdentity(model));
+  return context;
+}
+
+// Without a model a trained codec stands for the model it was trained for.
+Result<CutContext> ContextOfCodec(const std::string& codec) {
+  SLUICE_ASSIGN_OR_RETURN(const StoredCodec stored, LoadCodec(codec));
+  return CutContext{.model = stored.origin.model,
+                    .layers = stored.origin.cut,
+                    .width = stored.codec->config().width,
+                    .cut = stored.origin.cut};
+}
+
+nlohmann::ordered_json StreamResult(const std::filesystem::path& path, const TensorCodec& codec, uint64_t tokens,
+                                    uint64_t bytes) {
+  return {{"file", path.string()}, {"codec", codec.name()},
+          {"cut", codec.cut()},    {"tokens", tokens},
+          {"bytes", bytes},        {"bits_per_token", 8.0 * static_cast<double>(bytes) / static_cast<double>(tokens)}};
+}
+
+Status EncodeText(const EncodeOptions& options, Verb& verb) {
+  if (options.model.empty()) return InvalidArgument("--text needs --model DIR");
+  SLUICE_ASSIGN_OR_RETURN(const CutContext context, ContextOf(options.model, options.cut));
+  SLUICE_ASSIGN_OR_RETURN(const auto codec, OpenTensorCodec(options.codec, context));
+  SLUICE_ASSIGN_OR_RETURN(const auto backbone, LoadBackbone(options.model, {0, codec->cut()}, {.embeddings = true}));
+  const TextSource source{options.text, options.drop_blank_lines, options.context, 0};
+  SLUICE_ASSIGN_OR_RETURN(const TextWindows windows, TextWindows::Load(options.model, backbone->config(), source));
+  SLUICE_ASSIGN_OR_RETURN(StreamWriter writer, StreamWriter::ToFile(codec->Header(), options.out));
+  SLUICE_RETURN_IF_ERROR(windows.Visit(options.batch, "encode", [&](const torch::Tensor& tokens) -> Status {
+    torch::NoGradGuard no_grad;
+    return codec->Encode(backbone->Head(tokens, codec->cut()), writer, nullptr);
+  }));
+  SLUICE_RETURN_IF_ERROR(writer.Finish());
+  const auto result = StreamResult(options.out, *codec, writer.tokens_written(), writer.bytes_written());
+  verb.Print(result, fmt::format("{}: {} tokens, {} bytes, {:.2f} bits per token ({}, cut {})\n", options.out.string(),
+                                 writer.tokens_written(), writer.bytes_written(),
+                                 result["bits_per_token"].get<double>(), codec->name(), codec->cut()));
+  return OkStatus();
+}
+
+Status EncodeHiddenStates(const EncodeOptions& options, Verb& verb) {
+  SLUICE_ASSIGN_OR_RETURN(const CutContext context, options.model.empty() ? ContextOfCodec(options.codec)
+                                                                          : ContextOf(options.model, options.cut));
+  SLUICE_ASSIGN_OR_RETURN(const auto codec, OpenTensorCodec(options.codec, context));
+  SLUICE_ASSIGN_OR_RETURN(const HiddenStates hidden, LoadHidden(options.hidden, options.tensor));
+  if (hidden.values.cols() != static_cast<size_t>(context.width)) {
+    return Mismatch(
+        fmt::format("{}: width {}, the codec's is {}", options.hidden.string(), hidden.values.cols(), context.width));
+  }
+  SLUICE_ASSIGN_OR_RETURN(StreamWriter writer, StreamWriter::ToFile(codec->Header(), options.out));
+  const auto all =
+      torch::from_blob(const_cast<float*>(hidden.values.data()),
+                       {static_cast<int64_t>(hidden.batch), static_cast<int64_t>(hidden.tokens), context.width});
+  ProgressBar bar("encode", hidden.tokens);
+  for (int64_t t = 0; t < all.size(1); t += options.chunk) {
+    if (InterruptRequested()) return Interrupted(fmt::format("stopped at token {}", t));
+    const auto chunk = all.slice(1, t, std::min(all.size(1), t + options.chunk)).contiguous();
+    SLUICE_RETURN_IF_ERROR(codec->Encode(chunk, writer, nullptr).WithContext(fmt::format("chunk at token {}", t)));
+    bar.Update(static_cast<uint64_t>(t + chunk.size(1)));
+  }
+  SLUICE_RETURN_IF_ERROR(writer.Finish());
+  const auto result = StreamResult(options.out, *codec, writer.tokens_written(), writer.bytes_written());
+  verb.Print(result,
+             fmt::format("{}: {} tokens, {} bytes, {:.2f} bits per token\n", options.out.string(),
+                         writer.tokens_written(), writer.bytes_written(), result["bits_per_token"].get<double>()));
+  return OkStatus();
+}
+
+// Decodes a stream frame by frame for whoever wants the hidden states: the scorer, the file, or both.
+class StreamDecoder {
+ public:
+  static Result<StreamDecoder> Open(const DecodeOptions& options) {
+    SLUICE_ASSIGN_OR_RETURN(StreamReader reader, StreamReader::Open(options.in));
+    const StreamHeader header = reader.header();
+    const bool plain = header.kind == CodecKind::kPlain;
+    if (!plain && options.codec.empty()) {
+      return InvalidArgument(
+          fmt::format("{}: made by a trained codec; give its folder with --codec", options.in.string()));
+    }
+    CutContext context{.layers = header.cut, .width = header.width, .cut = header.cut};
+    if (!options.model.empty()) {
+      SLUICE_ASSIGN_OR_RETURN(context, ContextOf(options.model, header.cut));
+    } else if (!plain) {
+      SLUICE_ASSIGN_OR_RETURN(context, ContextOfCodec(options.codec));
+    }
+    // A float codec must run with the threads that encoded; the stream says how many.
+    SLUICE_RETURN_IF_ERROR(InitTorch(std::max<int>(1, header.threads)));
+    std::string spec = options.codec;
+    if (plain) {
+      SLUICE_ASSIGN_OR_RETURN(spec, PlainName(header));
+    }
+    SLUICE_ASSIGN_OR_RETURN(auto codec, OpenTensorCodec(spec, context));
+    SLUICE_RETURN_IF_ERROR(codec->Accepts(header).WithContext(options.in.string()));
+    return StreamDecoder(std::move(reader), std::move(codec));
+  }
+
+  TensorCodec& codec() { return *codec_; }
+  uint64_t tokens() const { return reader_.tokens(); }
+
+  // The hidden states of the next frame; undefined after the last one.
+  Result<torch::Tensor> Next() {
+    SLUICE_ASSIGN_OR_RETURN(const auto frame, reader_.Next());
+    if (!frame.has_value()) return torch::Tensor();
+    auto hidden = codec_->Decode(*frame);
+    if (!hidden.ok()) return hidden.status().WithContext(fmt::format("frame {} (byte {})", frames_, frame->offset));
+    ++frames_;
+    return hidden;
+  }
+
+ private:
+  StreamDecoder(StreamReader reader, std::unique_ptr<TensorCodec> codec)
+      : reader_(std::move(reader)), codec_(std::move(codec)) {}
+
+  static Result<std::string> PlainName(const StreamHeader& header) {
+    std::string name(8, '\0');
+    std::memcpy(name.data(), &header.codec_id, 8);
+    return name.substr(0, name.find('\0'));
+  }
+
+  StreamReader reader_;
+  std::unique_ptr<TensorCodec> codec_;
+  uint64_t frames_ = 0;
+};
+
+Status SaveRows(const std::vector<torch::Tensor>& frames, const std::filesystem::path& path) {
+  const auto rows = torch::cat(frames, 0).contiguous();
+  HiddenStates hidden;
+  hidden.values = Matrix<float>(static_cast<size_t>(rows.size(0)), static_cast<size_t>(rows.size(1)));
+  hidden.tokens = hidden.values.rows();
+  std::memcpy(hidden.values.data(), rows.data_ptr<float>(), static_cast<size_t>(rows.numel()) * sizeof(float));
+  return SaveHidden(path, hidden, DType::kF32);
+}
+
+// Runs the tail over decoded frames. The stream must hold exactly the windows of the text.
+class TextScorer {
+ public:
+  static Result<TextScorer> Open(const DecodeOptions& options, int64_t cut) {
+    if (options.model.empty()) return InvalidArgument("--text needs --model DIR");
+    SLUICE_ASSIGN_OR_RETURN(auto backbone, LoadBackbone(options.model, {cut, -1}));
+    const TextSource source{options.text, options.drop_blank_lines, options.context, 0};
+    SLUICE_ASSIGN_OR_RETURN(TextWindows windows, TextWindows::Load(options.model, backbone->config(), source));
+    return TextScorer(std::move(backbone), std::move(windows), cut);
+  }
+
+  Status Score(StreamDecoder& decoder, std::vector<torch::Tensor>* keep) {
+    torch::Tensor hidden;  // what of the current frame is not scored yet
+    SLUICE_RETURN_IF_ERROR(windows_.Visit(1, "decode", [&](const torch::Tensor& tokens) -> Status {
+      torch::NoGradGuard no_grad;
+      if (!hidden.defined() || hidden.size(0) == 0) {
+        SLUICE_ASSIGN_OR_RETURN(hidden, decoder.Next());
+        if (hidden.defined() && keep != nullptr) keep->push_back(hidden.reshape({-1, hidden.size(2)}));
+      }
+      if (!hidden.defined() || hidden.size(1) != tokens.size(1)) {
+        return Mismatch(fmt::format("the stream does not hold this text: a window of {} tokens meets {}",
+                                    tokens.size(1),
+                                    hidden.defined() ? fmt::format("a frame of {}", hidden.size(1)) : "its end"));
+      }
+      score_.Add(tokens, backbone_->Tail(hidden.slice(0, 0, 1), cut_), torch::Tensor());
+      hidden = hidden.slice(0, 1);
+      return OkStatus();
+    }));
+    SLUICE_ASSIGN_OR_RETURN(const torch::Tensor rest, decoder.Next());
+    if (rest.defined() || hidden.size(0) != 0) return Mismatch("the stream holds more than this text");
+    return OkStatus();
+  }
+
+  const LanguageScore& score() const { return score_; }
+
+ private:
+  TextScorer(std::shared_ptr<Backbone> backbone, TextWindows windows, int64_t cut)
+      : backbone_(std::move(backbone)), windows_(std::move(windows)), cut_(cut) {}
+
+  std::shared_ptr<Backbone> backbone_;
+  TextWindows windows_;
+  int64_t cut_;
+  LanguageScore score_;
+};
+
+Status DecodeStream(const DecodeOptions& options, Verb& verb) {
+  SLUICE_ASSIGN_OR_RETURN(StreamDecoder decoder, StreamDecoder::Open(options));
+  std::vector<torch::Tensor> frames;
+  std::optional<LanguageScore> score;
+  if (!options.text.empty()) {
+    SLUICE_ASSIGN_OR_RETURN(TextScorer scorer, TextScorer::Open(options, decoder.codec().cut()));
+    SLUICE_RETURN_IF_ERROR(scorer.Score(decoder, options.out.empty() ? nullptr : &frames));
+    score = scorer.score();
+  } else {
+    while (true) {
+      if (InterruptRequested()) return Interrupted("stopped");
+      SLUICE_ASSIGN_OR_RETURN(const torch::Tensor hidden, decoder.Next());
+      if (!hidden.defined()) break;
+      frames.push_back(hidden.reshape({-1, hidden.size(2)}));
+    }
+  }
+  if (!options.out.empty()) {
+    if (frames.empty()) return InvalidArgument(options.in.string() + ": the stream holds no tokens to write");
+    SLUICE_RETURN_IF_ERROR(SaveRows(frames, options.out));
+  }
+  auto result = StreamResult(options.in, decoder.codec(), decoder.tokens(), std::filesystem::file_size(options.in));
+  std::string text = fmt::format("{}: {} tokens decoded and verified, {:.2f} bits per token\n", options.in.string(),
+                                 decoder.tokens(), result["bits_per_token"].get<double>());
+  if (score.has_value()) {
+    result["cross_entropy_nats"] = score->cross_entropy_nats();
+    result["perplexity"] = std::exp(score->cross_entropy_nats());
+    result["top1_accuracy"] = score->top1_accuracy();
+    result["predictions"] = score->predictions();
+    text += fmt::format("perplexity {:.4f} over {} predictions, {:.2f} % of next tokens right\n",
+                        std::exp(score->cross_entropy_nats()), score->predictions(), 100 * score->top1_accuracy());
+  }
+  if (!options.out.empty()) text += fmt::format("hidden states written to {}\n", options.out.string());
+  verb.Print(result, text);
+  return OkStatus();
+}
+
+}  // namespace
+
+int RunModelEncode(int argc, char** argv) {
+  Verb verb("encode", kEncodeDescription, kEncodeExamples);
+  EncodeOptions options;
+  AddEncodeOptions(verb.app(), options);
+  return verb.Run(argc, argv, [&]() -> Status {
+    SLUICE_RETURN_IF_ERROR(InitTorch(options.threads));
+    CatchInterrupts();
+    return CatchTorch(
+        [&] { return options.hidden.empty() ? EncodeText(options, verb) : EncodeHiddenStates(options, verb); });
+  });
+}
+
+int RunModelDecode(int argc, char** argv) {
+  Verb verb("decode", kDecodeDescription, kDecodeExamples);
+  DecodeOptions options;
+  AddDecodeOptions(verb.app(), options);
+  return verb.Run(argc, argv, [&]() -> Status {
+    CatchInterrupts();
+    return CatchTorch([&] { return DecodeStream(options, verb); });
+  });
+}
+
+}  // namespace sluice

@@ -1,0 +1,57 @@
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "cli/light_verbs.h"
+#include "cli/stream_options.h"
+#include "cli/verb.h"
+#include "plain/hidden_stream.h"
+
+namespace sluice {
+
+int RunEncode(int argc, char** argv) {
+  Verb verb("encode", kEncodeDescription, kEncodeExamples);
+  EncodeOptions options;
+  AddEncodeOptions(verb.app(), options);
+  bool needs_torch = false;
+  const int code = verb.Run(argc, argv, [&]() -> Status {
+    if (options.hidden.empty() && options.text.empty()) return InvalidArgument("give --text FILE... or --hidden FILE");
+    needs_torch = options.hidden.empty() || std::filesystem::is_directory(options.codec);
+    if (needs_torch) return OkStatus();
+    SLUICE_ASSIGN_OR_RETURN(const HiddenStreamStats stats,
+                            EncodeHiddenFile(options.hidden, options.tensor, options.codec, options.out,
+                                             static_cast<uint32_t>(options.chunk)));
+    const nlohmann::ordered_json result = {{"out", options.out.string()}, {"codec", options.codec},
+                                           {"tokens", stats.tokens},      {"width", stats.width},
+                                           {"bytes", stats.bytes},        {"bits_per_token", stats.BitsPerToken()}};
+    verb.Print(result, fmt::format("{}: {} tokens of width {}, {} bytes, {:.2f} bits per token\n", options.out.string(),
+                                   stats.tokens, stats.width, stats.bytes, stats.BitsPerToken()));
+    return OkStatus();
+  });
+  return needs_torch && code == 0 ? kNeedsTorch : code;
+}
+
+int RunDecode(int argc, char** argv) {
+  Verb verb("decode", kDecodeDescription, kDecodeExamples);
+  DecodeOptions options;
+  AddDecodeOptions(verb.app(), options);
+  bool needs_torch = false;
+  const int code = verb.Run(argc, argv, [&]() -> Status {
+    if (options.text.empty() && options.out.empty())
+      return InvalidArgument("give --text FILE... to score, --out FILE to write, or both");
+    SLUICE_ASSIGN_OR_RETURN(const StreamReader reader, StreamReader::Open(options.in));
+    needs_torch = !options.text.empty() || reader.header().kind != CodecKind::kPlain;
+    if (needs_torch) return OkStatus();
+    SLUICE_ASSIGN_OR_RETURN(const HiddenStreamStats stats, DecodeHiddenFile(options.in, options.out));
+    const nlohmann::ordered_json result = {{"out", options.out.string()},
+                                           {"tokens", stats.tokens},
+                                           {"width", stats.width},
+                                           {"bytes", stats.bytes},
+                                           {"bits_per_token", stats.BitsPerToken()}};
+    verb.Print(result, fmt::format("{}: {} tokens of width {}\n", options.out.string(), stats.tokens, stats.width));
+    return OkStatus();
+  });
+  return needs_torch && code == 0 ? kNeedsTorch : code;
+}
+
+}  // namespace sluice

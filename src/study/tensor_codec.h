@@ -1,0 +1,64 @@
+#ifndef SLUICE_STUDY_TENSOR_CODEC_H_
+#define SLUICE_STUDY_TENSOR_CODEC_H_
+
+#include <torch/torch.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/hash.h"
+#include "base/status.h"
+#include "format/stream.h"
+
+namespace sluice {
+
+/// The cut that a codec serves.
+struct CutContext {
+  Sha256Digest model{};
+  int64_t layers = 0;
+  int64_t width = 0;
+  int64_t cut = -1;  ///< -1: the codec's own, or the middle when it has none
+};
+
+/// Where the bits of a chunk went. Plain codecs fill in nothing.
+struct ChunkBits {
+  double estimated = 0;  ///< ideal bits under the trained densities
+  double hyper = 0;      ///< ideal bits under the integer tables
+  double latent = 0;
+  std::vector<double> channels;   ///< latent bits by channel, summed over tokens
+  std::vector<int32_t> integers;  ///< latents, row-major [B * T, d], for baselines on the same integers
+};
+
+/// Any codec, learned or not, between hidden states as tensors and frames of a stream.
+/// Threads: one user at a time.
+class TensorCodec {
+ public:
+  virtual ~TensorCodec() = default;
+
+  virtual std::string name() const = 0;
+  virtual bool learned() const = 0;
+  virtual int64_t cut() const = 0;
+  /// Header of the streams it writes.
+  virtual StreamHeader Header() const = 0;
+
+  /// Appends one frame. Data: x float [B, T, d]. `bits` may be null.
+  virtual Status Encode(const torch::Tensor& x, StreamWriter& writer, ChunkBits* bits) = 0;
+  /// Decodes and verifies one frame. Data: -> float [B, T, d].
+  virtual Result<torch::Tensor> Decode(const Frame& frame) = 0;
+
+  /// Whether a stream with this header is ours to decode. Errors: Mismatch naming what differs, expected and got.
+  virtual Status Accepts(const StreamHeader& header) const = 0;
+};
+
+/// Opens `spec`: a folder that holds a trained codec, or the name of a plain codec ("fp16", "zstd:3").
+/// Errors: Mismatch when a trained codec belongs to another model, cut or width; InvalidArgument for an unknown name.
+Result<std::unique_ptr<TensorCodec>> OpenTensorCodec(const std::string& spec, const CutContext& context);
+
+/// The cut to run a model at with `spec`, before the model is loaded. Errors: as OpenTensorCodec.
+Result<int64_t> CutOfSpec(const std::string& spec, int64_t asked, int64_t layers);
+
+}  // namespace sluice
+
+#endif  // SLUICE_STUDY_TENSOR_CODEC_H_

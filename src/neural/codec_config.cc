@@ -11,6 +11,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr int64_t kWidest = 65536;  // as the stream's header
+
 // NLOHMANN_JSON_SERIALIZE_ENUM maps unknown strings to the first entry in silence; these maps refuse them.
 template <typename E>
 struct EnumName {
@@ -66,12 +68,9 @@ Status ReadWidths(const json& value, std::vector<int64_t>& out) {
   if (!value.is_array() || value.empty() || value.size() > kMostBlocks) {
     return WrongValue("widths", value, "a list of 1 to 16 integers");
   }
-  out.clear();
-  for (const json& item : value) {
-    int64_t width = 0;
-    SLUICE_RETURN_IF_ERROR(ReadInt(item, "widths", width));
-    out.push_back(width);
-  }
+  std::vector<int64_t> widths;
+  for (const json& item : value) SLUICE_RETURN_IF_ERROR(ReadInt(item, "widths", widths.emplace_back()));
+  out = std::move(widths);
   return OkStatus();
 }
 
@@ -179,16 +178,18 @@ Status CodecConfig::Set(const std::string& assignment) {
 
 Status CodecConfig::Validate() const {
   const auto fail = [](const std::string& what) { return InvalidArgument("codec configuration: " + what); };
-  if (width < 1 || width > 65536) return fail(fmt::format("width {} is outside 1..65536", width));
+  if (width < 1 || width > kWidest) return fail(fmt::format("width {} is outside 1..{}", width, kWidest));
   if (heads < 1 || heads > width) return fail(fmt::format("heads {} is outside 1..width", heads));
   if (context < 1) return fail("context must be at least 1");
-  if (hyper_channels < 1 || hyper_channels % heads != 0) {
-    return fail(fmt::format("hyper_channels {} is not a positive multiple of heads {}", hyper_channels, heads));
+  if (hyper_channels < 1 || hyper_channels > kWidest || hyper_channels % heads != 0) {
+    return fail(fmt::format("hyper_channels {} is not a positive multiple of heads {} up to {}", hyper_channels, heads,
+                            kWidest));
   }
   if (widths.empty()) return fail("widths is empty");
   for (int64_t w : widths) {
-    if (w < 1 || w % heads != 0)
-      return fail(fmt::format("widths: {} is not a positive multiple of heads {}", w, heads));
+    if (w < 1 || w > kWidest || w % heads != 0) {
+      return fail(fmt::format("widths: {} is not a positive multiple of heads {} up to {}", w, heads, kWidest));
+    }
   }
   if (width % heads != 0) return fail(fmt::format("heads {} does not divide width {}", heads, width));
   if (mean_steps != 1 && mean_steps != 8 && mean_steps != 16) return fail("mean_steps must be 1, 8 or 16");

@@ -62,15 +62,19 @@ Result<StoredCodec> Load(const std::filesystem::path& folder) {
   SLUICE_ASSIGN_OR_RETURN(const MappedFile tensors, MappedFile::Open(folder / kTensors));
   SLUICE_ASSIGN_OR_RETURN(const Sha256Digest expected, ParseDigest(json, "tensors_sha256"));
   if (Sha256::Of(tensors.bytes()) != expected) return Corrupt("codec.safetensors does not have the hash in codec.json");
-  SLUICE_ASSIGN_OR_RETURN(const CodecConfig config, CodecConfig::FromJson(json["config"]));
+  const auto config = CodecConfig::FromJson(json["config"]);
+  if (!config.ok()) {
+    const bool damaged = config.status().code() == StatusCode::kInvalidArgument;
+    return damaged ? Corrupt(config.status().message()) : config.status();
+  }
   SLUICE_ASSIGN_OR_RETURN(const SafetensorsFile file, SafetensorsFile::FromBytes(tensors.bytes()));
 
   StoredCodec stored;
-  stored.codec = LearnedCodec(config);
+  stored.codec = LearnedCodec(*config);
   SLUICE_RETURN_IF_ERROR(RestoreTensors(file, NamedState(*stored.codec, "")));
   for (auto& parameter : stored.codec->parameters()) parameter.set_requires_grad(false);
   stored.codec->eval();
-  SLUICE_ASSIGN_OR_RETURN(stored.hyper_tables, ReadTables(file, config));
+  SLUICE_ASSIGN_OR_RETURN(stored.hyper_tables, ReadTables(file, *config));
   SLUICE_ASSIGN_OR_RETURN(stored.origin.model, ParseDigest(json, "model_sha256"));
   stored.origin.cut = json.value("cut", int64_t{-1});
   stored.origin.lambda = json.value("lambda", 0.0);
@@ -103,6 +107,8 @@ Result<StoredCodec> LoadCodec(const std::filesystem::path& folder) {
     auto stored = Load(folder);
     if (!stored.ok()) return stored.status().WithContext(folder.string());
     return stored;
+  } catch (const nlohmann::json::exception& error) {
+    return Corrupt(fmt::format("codec.json: {}", error.what())).WithContext(folder.string());
   } catch (...) {
     return StatusOfCurrentException().WithContext(folder.string());
   }

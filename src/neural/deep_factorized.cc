@@ -46,7 +46,8 @@ torch::Tensor DeepFactorizedImpl::Likelihood(const torch::Tensor& z) {
   const auto by_channel = z.reshape({-1, channels_}).t().reshape({channels_, 1, -1});
   const auto lower = CumulativeLogits(by_channel - 0.5);
   const auto upper = CumulativeLogits(by_channel + 0.5);
-  const auto sign = -torch::sign(lower + upper).detach();
+  // Not sign(): at the centre of a symmetric density the logits sum to exactly 0, and 0 would erase both.
+  const auto sign = torch::where(lower + upper > 0, -torch::ones_like(lower), torch::ones_like(lower)).detach();
   const auto probability = torch::abs(torch::sigmoid(sign * upper) - torch::sigmoid(sign * lower));
   return LowerBound(probability, kProbabilityFloor).reshape({channels_, -1}).t().reshape(z.sizes());
 }

@@ -147,6 +147,10 @@ Result<CodedChunk> LearnedCoder::Encode(const torch::Tensor& x) {
     if (x.dim() != 3 || x.size(2) != config.width || x.scalar_type() != torch::kFloat32) {
       return InvalidArgument(fmt::format("hidden states: expected float [B, T, {}]", config.width));
     }
+    if (x.size(0) < 1 || x.size(1) < 1 || x.size(1) > config.context) {
+      return InvalidArgument(fmt::format("hidden states: [{}, {}, {}], the codec codes 1 to {} tokens a row", x.size(0),
+                                         x.size(1), x.size(2), config.context));
+    }
     SLUICE_RETURN_IF_ERROR(CheckHidden(x));
     torch::NoGradGuard no_grad;
     const EncoderOutput output = codec->Analyze(x);

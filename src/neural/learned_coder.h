@@ -40,8 +40,8 @@ class LearnedCoder {
   /// Errors: InvalidArgument when the tables cannot be made.
   static Result<LearnedCoder> Create(StoredCodec stored);
 
-  /// Data: x [B, T, d] float. Errors: InvalidArgument for another shape, or for a value that is not finite or beyond
-  /// what is coded, naming row, token and channel.
+  /// Data: x [B, T, d] float, T at most the codec's context. Errors: InvalidArgument for another shape, or for a value
+  /// that is not finite or beyond what is coded, naming row, token and channel.
   Result<CodedChunk> Encode(const torch::Tensor& x);
 
   /// Errors: Truncated or Corrupt when the payload does not decode; the caller still compares the frame's checksum.

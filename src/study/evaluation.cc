@@ -38,9 +38,14 @@ class Evaluator {
     SLUICE_ASSIGN_OR_RETURN(const TextWindows windows,
                             TextWindows::Load(options_.model, backbone_->config(), options_.text));
     SLUICE_RETURN_IF_ERROR(
-        windows.Visit(options_.batch, "eval", [this](const torch::Tensor& tokens) { return Window(tokens); }));
+        windows.Visit(options_.batch, "encode", [this](const torch::Tensor& tokens) { return EncodeWindows(tokens); }));
     SLUICE_RETURN_IF_ERROR(writer_->Finish());
-    result_.bytes = writer_->bytes_written();
+    stream_ = writer_->Take();
+    result_.bytes = stream_.size();
+    SLUICE_RETURN_IF_ERROR(OpenReader());
+    SLUICE_RETURN_IF_ERROR(
+        windows.Visit(options_.batch, "decode", [this](const torch::Tensor& tokens) { return DecodeWindows(tokens); }));
+    SLUICE_RETURN_IF_ERROR(ExpectEnd());
     for (auto& bits : result_.channel_bits_per_token) bits /= static_cast<double>(result_.tokens);
     for (auto& [name, bits] : result_.baseline_bits_per_token) bits /= static_cast<double>(result_.tokens);
     if (reference_ != nullptr)
@@ -59,7 +64,6 @@ class Evaluator {
     result_.cut = codec_->cut();
     result_.width = context.width;
     SLUICE_ASSIGN_OR_RETURN(StreamWriter writer, StreamWriter::ToMemory(codec_->Header()));
-    stream_ = writer.Take();
     writer_.emplace(std::move(writer));
     context.cut = codec_->cut();
     if (options_.baselines) {
@@ -74,40 +78,45 @@ class Evaluator {
     return OkStatus();
   }
 
-  // One frame: encode, read it back from its bytes, score.
-  Status Window(const torch::Tensor& tokens) {
+  Status EncodeWindows(const torch::Tensor& tokens) {
     torch::NoGradGuard no_grad;
     const auto hidden = backbone_->Head(tokens, codec_->cut());
-    auto start = Clock::now();
+    const auto start = Clock::now();
     ChunkBits bits;
     SLUICE_RETURN_IF_ERROR(codec_->Encode(hidden, *writer_, &bits));
     result_.encode_seconds += SecondsSince(start);
-
-    start = Clock::now();
-    SLUICE_ASSIGN_OR_RETURN(const torch::Tensor decoded, ReadBack());
-    result_.decode_seconds += SecondsSince(start);
-
     result_.tokens += tokens.numel();
     ++result_.chunks;
     CountBits(bits);
+    return Baselines(hidden, bits);
+  }
+
+  Status OpenReader() {
+    SLUICE_ASSIGN_OR_RETURN(StreamReader reader, StreamReader::FromBytes(stream_));
+    SLUICE_RETURN_IF_ERROR(codec_->Accepts(reader.header()));
+    reader_.emplace(std::move(reader));
+    return OkStatus();
+  }
+
+  Status ExpectEnd() {
+    SLUICE_ASSIGN_OR_RETURN(const auto frame, reader_->Next());
+    return frame.has_value() ? Internal("the stream holds more frames than were written") : OkStatus();
+  }
+
+  Status DecodeWindows(const torch::Tensor& tokens) {
+    torch::NoGradGuard no_grad;
+    SLUICE_ASSIGN_OR_RETURN(const auto frame, reader_->Next());
+    if (!frame.has_value()) return Internal("the stream holds fewer frames than were written");
+    for (const auto& section : frame->sections) result_.payload_bytes += section.size();
+    const auto start = Clock::now();
+    SLUICE_ASSIGN_OR_RETURN(const torch::Tensor decoded, codec_->Decode(*frame));
+    result_.decode_seconds += SecondsSince(start);
+    const auto hidden = backbone_->Head(tokens, codec_->cut());
     result_.score.Add(tokens, backbone_->Tail(decoded, codec_->cut()), backbone_->Tail(hidden, codec_->cut()));
     if (reference_ != nullptr && tokens.size(1) > 1) {
       reference_nats_ += NextTokenNats(reference_->Logits(tokens), tokens).sum().item<double>();
     }
-    return Baselines(hidden, bits);
-  }
-
-  // The frame just written, parsed from a stream that holds it alone.
-  Result<torch::Tensor> ReadBack() {
-    std::vector<uint8_t> bytes = stream_;
-    const std::vector<uint8_t> frame = writer_->Take();
-    bytes.insert(bytes.end(), frame.begin(), frame.end());
-    SLUICE_ASSIGN_OR_RETURN(StreamReader reader, StreamReader::FromBytes(bytes));
-    SLUICE_RETURN_IF_ERROR(codec_->Accepts(reader.header()));
-    SLUICE_ASSIGN_OR_RETURN(const auto read, reader.Next());
-    if (!read.has_value()) return Internal("the frame that was written is not there");
-    for (const auto& section : read->sections) result_.payload_bytes += section.size();
-    return codec_->Decode(*read);
+    return OkStatus();
   }
 
   void CountBits(const ChunkBits& bits) {
@@ -152,8 +161,9 @@ class Evaluator {
   std::shared_ptr<Backbone> reference_;
   std::unique_ptr<TensorCodec> codec_;
   std::vector<std::unique_ptr<TensorCodec>> baselines_;
-  std::vector<uint8_t> stream_;  // the stream header
   std::optional<StreamWriter> writer_;
+  std::vector<uint8_t> stream_;
+  std::optional<StreamReader> reader_;  // over stream_
   double reference_nats_ = 0;
   Evaluation result_;
 };

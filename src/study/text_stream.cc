@@ -31,10 +31,7 @@ Result<TextWindows> TextWindows::Load(const std::filesystem::path& model, const 
                                   largest - window.begin(), *largest, config.vocab));
     }
     result.tokens_ += static_cast<int64_t>(window.size());
-    if (source.max_tokens > 0 && result.tokens_ >= source.max_tokens) {
-      result.windows_.resize(i + 1);
-      break;
-    }
+    if (source.max_tokens > 0 && result.tokens_ >= source.max_tokens) result.windows_.resize(i + 1);
   }
   return result;
 }

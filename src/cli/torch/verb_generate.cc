@@ -41,24 +41,23 @@ class Runner {
         .layers = runner.backbone_->config().layers, .width = runner.backbone_->config().width, .cut = options.cut};
     SLUICE_ASSIGN_OR_RETURN(context.model, ModelIdentity(options.model));
     SLUICE_ASSIGN_OR_RETURN(runner.codec_, OpenTensorCodec(options.codec, context));
-    SLUICE_ASSIGN_OR_RETURN(StreamWriter writer, StreamWriter::ToMemory(runner.codec_->Header()));
-    runner.header_ = writer.Take();
-    runner.writer_.emplace(std::move(writer));
     return runner;
   }
 
   const BackboneConfig& config() const { return backbone_->config(); }
-  uint64_t wire_bytes() const { return writer_.has_value() ? writer_->bytes_written() : 0; }
+  uint64_t wire_bytes() const { return wire_bytes_; }
   bool cut() const { return codec_ != nullptr; }
 
   torch::Tensor Next(const torch::Tensor& tokens) {
     torch::NoGradGuard no_grad;
     if (codec_ == nullptr) return LastLogits(backbone_->Head(tokens, config().layers, &*cache_));
     const auto hidden = backbone_->Head(tokens, codec_->cut(), &*cache_);
-    ThrowIfError(codec_->Encode(hidden, *writer_, nullptr));
-    std::vector<uint8_t> bytes = header_;
-    const auto frame_bytes = writer_->Take();
-    bytes.insert(bytes.end(), frame_bytes.begin(), frame_bytes.end());
+    // Every step is a stream of its own; the header that all of them would share is counted once.
+    StreamWriter writer = ValueOrThrow(StreamWriter::ToMemory(codec_->Header()));
+    const uint64_t header_bytes = writer.bytes_written();
+    ThrowIfError(codec_->Encode(hidden, writer, nullptr));
+    const std::vector<uint8_t> bytes = writer.Take();
+    wire_bytes_ += bytes.size() - (wire_bytes_ == 0 ? 0 : header_bytes);
     StreamReader reader = ValueOrThrow(StreamReader::FromBytes(bytes));
     const auto frame = ValueOrThrow(reader.Next());
     const auto decoded = ValueOrThrow(codec_->Decode(frame.value()));
@@ -73,8 +72,7 @@ class Runner {
   std::shared_ptr<Backbone> backbone_;
   std::optional<KvCache> cache_;
   std::unique_ptr<TensorCodec> codec_;
-  std::vector<uint8_t> header_;
-  std::optional<StreamWriter> writer_;
+  uint64_t wire_bytes_ = 0;
 };
 
 Status Run(const Options& options, Verb& verb) {

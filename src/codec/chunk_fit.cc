@@ -15,6 +15,9 @@ namespace {
 constexpr size_t kReferenceClasses = 20;  // half octaves of the mean squared distance, from the unlike to the alike
 constexpr double kWorstDistance = 1.7;    // in squared spreads; 2 is what two independent rows have
 constexpr double kQuarterOctaves = 4.0;
+constexpr size_t kSampledRows = 4096;  // the spreads of a longer chunk are fitted on evenly spaced rows
+
+size_t SampleStride(size_t rows) { return std::max<size_t>(1, rows / kSampledRows); }
 
 struct ChannelMoments {
   std::vector<double> center;
@@ -45,31 +48,20 @@ ChannelMoments MomentsOf(MatrixView<const double> values) {
   return moments;
 }
 
-// Mean squared distance in spreads.
-double Distance(std::span<const double> a, std::span<const double> b, std::span<const double> inverse_spread) {
-  double sum = 0;
-  for (size_t c = 0; c < a.size(); ++c) {
-    const double difference = (a[c] - b[c]) * inverse_spread[c];
-    sum += std::isnan(difference) ? 1 : difference * difference;
-  }
-  return sum / static_cast<double>(a.size());
-}
-
-uint8_t ClassOf(double distance) {
-  if (!(distance < kWorstDistance)) return 0;
-  const double octaves = distance > 0 ? std::log2(2 / distance) : 1000;
+// The distance of normal deviates is 0.8 of its root mean square.
+uint8_t ClassOf(const RowMatcher::Match& match) {
+  const double squared = match.distance * match.distance / 0.64;
+  if (match.row < 0 || !(squared < kWorstDistance)) return 0;
+  const double octaves = squared > 0 ? std::log2(2 / squared) : 1000;
   return static_cast<uint8_t>(1 + std::min<double>(std::floor(2 * octaves), kReferenceClasses - 1));
 }
 
 void FindReferences(MatrixView<const double> values, const ChannelMoments& moments, ChunkFit& fit) {
-  std::vector<double> inverse(values.cols());
-  for (size_t c = 0; c < inverse.size(); ++c) inverse[c] = moments.spread[c] > 0 ? 1 / moments.spread[c] : 0;
   RowMatcher matcher(values, moments.center, moments.spread);
   for (size_t t = 0; t < values.rows(); ++t) {
-    const int64_t match = matcher.FindAndAdd(t);
-    if (match >= 0)
-      fit.row_class[t] = ClassOf(Distance(values.row(t), values.row(static_cast<size_t>(match)), inverse));
-    fit.reference[t] = fit.row_class[t] == 0 ? -1 : match;
+    const RowMatcher::Match match = matcher.FindAndAdd(t);
+    fit.row_class[t] = ClassOf(match);
+    fit.reference[t] = fit.row_class[t] == 0 ? -1 : match.row;
   }
 }
 
@@ -83,7 +75,7 @@ struct ClassSums {
 // Regression weight and residual of each class, over all channels in units of their spread.
 void FitClasses(MatrixView<const double> values, const ChannelMoments& moments, ChunkFit& fit) {
   std::vector<ClassSums> sums(kReferenceClasses + 1);
-  for (size_t t = 0; t < values.rows(); ++t) {
+  for (size_t t = 0; t < values.rows(); t += SampleStride(values.rows())) {
     ClassSums& sum = sums[fit.row_class[t]];
     if (fit.reference[t] < 0) continue;
     const std::span<const double> own = values.row(t), other = values.row(static_cast<size_t>(fit.reference[t]));
@@ -116,7 +108,7 @@ void FitChannels(MatrixView<const double> values, const ChannelMoments& moments,
   std::vector<double> sum(width), count(width);
   std::vector<double> inverse(fit.model.classes.size());
   for (size_t i = 0; i < inverse.size(); ++i) inverse[i] = std::exp2(-fit.model.classes[i].spread / kQuarterOctaves);
-  for (size_t t = 0; t < values.rows(); ++t) {
+  for (size_t t = 0; t < values.rows(); t += SampleStride(values.rows())) {
     const std::span<const double> own = values.row(t);
     const std::span<const double> other = values.row(static_cast<size_t>(std::max<int64_t>(fit.reference[t], 0)));
     const double weight = fit.model.classes[fit.row_class[t]].weight / 64.0;

@@ -13,22 +13,24 @@ namespace {
 constexpr size_t kTables = 16;
 constexpr size_t kKeyBits = 11;
 constexpr size_t kWays = 4;
-constexpr double kStepsInSpread = 24;
+constexpr double kStepsInSpread = 32;
 constexpr uint32_t kNone = UINT32_MAX;
 
-uint8_t ToByte(double value, double center, double spread) {
-  const double scaled = spread > 0 ? (value - center) / spread * kStepsInSpread : 0.0;
-  // Written so that NaN becomes the middle.
-  if (!(std::fabs(scaled) < 127)) return scaled > 0 ? 255 : scaled < 0 ? 1 : 128;
-  return static_cast<uint8_t>(128 + std::lround(scaled));
+// Written so that NaN becomes 0, and values far out the edge.
+uint8_t ToByte(double value, double center, double scale) {
+  const double scaled = (value - center) * scale + 128.5;
+  return static_cast<uint8_t>(scaled < 255 ? (scaled > 0 ? scaled : 0) : (scaled >= 255 ? 255 : 0));
 }
 
 }  // namespace
 
 RowMatcher::RowMatcher(MatrixView<const double> rows, std::span<const double> center, std::span<const double> spread)
     : width_(rows.cols()), rows_(rows.size()), buckets_(kTables * kWays << kKeyBits, -1) {
+  std::vector<double> scale(width_);
+  for (size_t c = 0; c < width_; ++c) scale[c] = spread[c] > 0 ? kStepsInSpread / spread[c] : 0;
   for (size_t t = 0; t < rows.rows(); ++t) {
-    for (size_t c = 0; c < width_; ++c) rows_[t * width_ + c] = ToByte(rows.row(t)[c], center[c], spread[c]);
+    const double* row = rows.row(t).data();
+    for (size_t c = 0; c < width_; ++c) rows_[t * width_ + c] = ToByte(row[c], center[c], scale[c]);
   }
   // Any fixed scatter will do: a linear congruential sequence.
   uint64_t state = 1;
@@ -54,7 +56,7 @@ uint32_t RowMatcher::Distance(size_t a, size_t b) const {
   return sum;
 }
 
-int64_t RowMatcher::FindAndAdd(size_t t) {
+RowMatcher::Match RowMatcher::FindAndAdd(size_t t) {
   int64_t best = -1;
   uint32_t best_distance = kNone;
   const auto consider = [&](int64_t candidate) {
@@ -74,7 +76,8 @@ int64_t RowMatcher::FindAndAdd(size_t t) {
     bucket[0] = static_cast<int32_t>(t);
   }
   last_match_ = best;
-  return best;
+  if (best < 0) return {};
+  return {best, best_distance / (kStepsInSpread * static_cast<double>(width_))};
 }
 
 }  // namespace sluice

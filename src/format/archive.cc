@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cmath>
@@ -191,6 +192,10 @@ Status ArchiveReader::ReadHeader() {
 Result<std::optional<ArchiveChunk>> ArchiveReader::ReadChunk(size_t offset) const {
   if (bytes_.size() - offset < kArchiveChunkHeaderSize) return std::optional<ArchiveChunk>();
   const uint8_t* at = bytes_.data() + offset;
+  // A file system that lost power may have grown the file and not written it.
+  const auto left = bytes_.subspan(offset);
+  if (std::all_of(left.begin(), left.end(), [](uint8_t byte) { return byte == 0; }))
+    return std::optional<ArchiveChunk>();
   const bool intact = Checksum32(bytes_.subspan(offset, 16), offset) == LoadLe<uint32_t>(at + 16);
   if (!intact || LoadLe<uint32_t>(at) != kChunkMark) {
     return Corrupt(fmt::format("byte {}: a damaged chunk header after {} tokens", offset, tokens_));

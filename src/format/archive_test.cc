@@ -78,6 +78,16 @@ TEST(ArchiveTest, RoundTripsAppendingAfterACut) {
   EXPECT_EQ(ArchiveWriter::Append(folder / "none.sla", kHeader).status().code(), StatusCode::kIo);
 }
 
+TEST(ArchiveTest, RoundTripsCompleteChunksBeforeATailOfZeros) {
+  const TemporaryFolder folder;
+  std::vector<uint8_t> bytes = ThreeChunks(folder);
+  std::fill(bytes.begin() + 40 + 70, bytes.end(), uint8_t{0});
+  const auto reader = ArchiveReader::FromBytes(bytes);
+  ASSERT_TRUE(reader.ok()) << reader.status().ToString();
+  EXPECT_EQ(reader->chunks().size(), 1u);
+  EXPECT_FALSE(reader->complete());
+}
+
 TEST(ArchiveTest, RejectsEveryRandomFlip) {
   const TemporaryFolder folder;
   const std::vector<uint8_t> good = ThreeChunks(folder);

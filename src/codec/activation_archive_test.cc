@@ -1,0 +1,203 @@
+#include "codec/activation_archive.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+#include <random>
+
+#include "base/bytes.h"
+#include "base/half.h"
+#include "format/hidden_file.h"
+#include "format/safetensors.h"
+#include "format/temporary_folder.h"
+
+namespace sluice {
+namespace {
+
+constexpr size_t kTokens = 300, kWidth = 24;
+
+// Rows that come back with a little noise, as hidden states do.
+std::vector<float> Sample(size_t tokens, size_t width) {
+  std::mt19937 random(2);
+  std::normal_distribution<float> normal;
+  std::vector<float> values(tokens * width);
+  for (size_t t = 0; t < tokens; ++t) {
+    const size_t from = t > 40 && t % 3 != 0 ? random() % t : t;
+    for (size_t c = 0; c < width; ++c) {
+      const float fresh = normal(random) * static_cast<float>(c + 1) + 3;
+      values[t * width + c] = from == t ? fresh : values[from * width + c] + 0.05f * normal(random);
+    }
+  }
+  return values;
+}
+
+void ExpectRoundTrip(const std::vector<uint8_t>& bytes, DType dtype, size_t tokens, size_t width) {
+  const auto payload = EncodeActivations(bytes, dtype, tokens, width, {});
+  ASSERT_TRUE(payload.ok()) << payload.status().ToString();
+  EXPECT_LE(payload->size(), bytes.size() + 1);
+  const auto decoded = DecodeActivations(*payload, dtype, tokens, width, {});
+  ASSERT_TRUE(decoded.ok()) << decoded.status().ToString();
+  EXPECT_TRUE(*decoded == bytes);
+}
+
+TEST(ActivationCoderTest, RoundTripsEveryTypeBitForBit) {
+  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBf16}) {
+    ExpectRoundTrip(*FromFloats(Sample(kTokens, kWidth), dtype), dtype, kTokens, kWidth);
+    ExpectRoundTrip(*FromFloats(Sample(1, 1), dtype), dtype, 1, 1);
+    ExpectRoundTrip(*FromFloats(Sample(2, 5000), dtype), dtype, 2, 5000);
+    ExpectRoundTrip(std::vector<uint8_t>(kTokens * kWidth * DTypeSize(dtype)), dtype, kTokens, kWidth);
+  }
+}
+
+TEST(ActivationCoderTest, RoundTripsAnyBits) {
+  std::mt19937 random(4);
+  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBf16}) {
+    std::vector<uint8_t> noise(kTokens * kWidth * DTypeSize(dtype));
+    for (uint8_t& byte : noise) byte = static_cast<uint8_t>(random());
+    ExpectRoundTrip(noise, dtype, kTokens, kWidth);
+    // Mostly tame, with NaN payloads, infinities, signed zeros and subnormals among it.
+    std::vector<uint8_t> mixed = *FromFloats(Sample(kTokens, kWidth), dtype);
+    for (size_t i = 0; i < mixed.size(); i += 97 * DTypeSize(dtype)) {
+      std::copy_n(noise.begin() + static_cast<ptrdiff_t>(i), DTypeSize(dtype),
+                  mixed.begin() + static_cast<ptrdiff_t>(i));
+    }
+    for (size_t i = DTypeSize(dtype) - 1; i < mixed.size(); i += 53 * DTypeSize(dtype)) {
+      std::fill_n(mixed.begin() + static_cast<ptrdiff_t>(i + 1 - DTypeSize(dtype)), DTypeSize(dtype), uint8_t{0});
+      mixed[i] = i % 2 == 0 ? 0x80 : 0;
+    }
+    ExpectRoundTrip(mixed, dtype, kTokens, kWidth);
+  }
+}
+
+TEST(ActivationCoderTest, MatchesItsErrorBounds) {
+  std::vector<float> values = Sample(kTokens, kWidth);
+  values[7] = std::numeric_limits<float>::infinity();
+  values[11] = 1e30f;
+  values[12] = 1e-40f;
+  const std::vector<uint8_t> bytes = *FromFloats(values, DType::kF32);
+  for (const double bound : {1e-4, 1e-2, 0.3}) {
+    for (const Fidelity kind : {Fidelity::kAbsolute, Fidelity::kRelative}) {
+      const FidelitySpec spec{kind, bound};
+      const auto payload = EncodeActivations(bytes, DType::kF32, kTokens, kWidth, spec);
+      ASSERT_TRUE(payload.ok()) << payload.status().ToString();
+      EXPECT_LT(payload->size(), bytes.size());
+      const auto decoded = DecodeActivations(*payload, DType::kF32, kTokens, kWidth, spec);
+      ASSERT_TRUE(decoded.ok()) << decoded.status().ToString();
+      for (size_t i = 0; i < values.size(); ++i) {
+        const double x = values[i], y = LoadLe<float>(decoded->data() + 4 * i);
+        if (!std::isfinite(x)) {
+          EXPECT_EQ(x, y);
+        } else {
+          ASSERT_LE(std::fabs(y - x), kind == Fidelity::kAbsolute ? bound : bound * std::fabs(x)) << i;
+        }
+      }
+    }
+  }
+}
+
+TEST(ActivationCoderTest, CostsAtMostTheBitsAskedFor) {
+  const std::vector<uint8_t> bytes = *FromFloats(Sample(2000, kWidth), DType::kF32);
+  double last_error = 1e9;
+  for (const double bits : {2.0, 4.0, 8.0}) {
+    const FidelitySpec spec{Fidelity::kBits, bits};
+    const std::vector<uint8_t> payload = *EncodeActivations(bytes, DType::kF32, 2000, kWidth, spec);
+    EXPECT_LE(payload.size() * 8.0, bits * 2000 * kWidth);
+    EXPECT_GE(payload.size() * 8.0, 0.85 * bits * 2000 * kWidth);
+    const std::vector<uint8_t> decoded = *DecodeActivations(payload, DType::kF32, 2000, kWidth, spec);
+    double error = 0;
+    for (size_t i = 0; i < decoded.size(); i += 4) {
+      error += std::fabs(LoadLe<float>(decoded.data() + i) - LoadLe<float>(bytes.data() + i));
+    }
+    EXPECT_LT(error, last_error / 2);
+    last_error = error;
+  }
+  EXPECT_EQ(
+      EncodeActivations(*FromFloats(Sample(1, kWidth), DType::kF32), DType::kF32, 1, kWidth, {Fidelity::kBits, 0.1})
+          .status()
+          .code(),
+      StatusCode::kInvalidArgument);
+}
+
+TEST(ActivationCoderTest, RejectsDamageWithoutCrashing) {
+  const std::vector<uint8_t> good =
+      *EncodeActivations(*FromFloats(Sample(kTokens, kWidth), DType::kF16), DType::kF16, kTokens, kWidth, {});
+  for (size_t size = 0; size < good.size(); size += 1 + size / 50) {
+    EXPECT_FALSE(DecodeActivations(std::span(good).first(size), DType::kF16, kTokens, kWidth, {}).ok()) << size;
+  }
+  std::mt19937 random(8);
+  for (int i = 0; i < 600; ++i) {
+    std::vector<uint8_t> bad = good;
+    bad[random() % (i % 2 == 0 ? 400 : bad.size())] ^= static_cast<uint8_t>(1u << (random() % 8));
+    const auto decoded = DecodeActivations(bad, DType::kF16, kTokens, kWidth, {});
+    if (decoded.ok()) {
+      EXPECT_EQ(decoded->size(), kTokens * kWidth * 2);
+    }
+  }
+  const std::vector<uint8_t> bytes(8);
+  EXPECT_EQ(EncodeActivations(bytes, DType::kF32, 3, 1, {}).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(EncodeActivations(bytes, DType::kI32, 2, 1, {}).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(EncodeActivations(bytes, DType::kF32, 2, 1, {Fidelity::kAbsolute, 0}).status().code(),
+            StatusCode::kInvalidArgument);
+  EXPECT_EQ(EncodeActivations(bytes, DType::kF32, 2, 1, {Fidelity::kRelative, 1}).status().code(),
+            StatusCode::kInvalidArgument);
+}
+
+TEST(ActivationArchiveTest, RoundTripsFilesRangesAndAppends) {
+  const TemporaryFolder folder;
+  HiddenStates hidden;
+  hidden.rank = 3;
+  hidden.batch = 3;
+  hidden.tokens = 100;
+  hidden.values = Matrix<float>(300, kWidth);
+  const std::vector<float> values = Sample(300, kWidth);
+  std::copy(values.begin(), values.end(), hidden.values.data());
+  ASSERT_TRUE(SaveHidden(folder / "in.safetensors", hidden, DType::kBf16).ok());
+  const PackOptions options{.fidelity = {}, .chunk_tokens = 64, .append = true};
+  for (int i = 0; i < 2; ++i) {
+    const auto packed = PackHidden(folder / "in.safetensors", "", folder / "x.sla", options);
+    ASSERT_TRUE(packed.ok()) << packed.status().ToString();
+  }
+  const auto unpacked = UnpackHidden(folder / "x.sla", folder / "out.safetensors");
+  ASSERT_TRUE(unpacked.ok()) << unpacked.status().ToString();
+  EXPECT_EQ(unpacked->tokens, 600u);
+  EXPECT_TRUE(unpacked->complete);
+  const SafetensorsFile in_file = *SafetensorsFile::Open(folder / "in.safetensors");
+  const SafetensorsFile out_file = *SafetensorsFile::Open(folder / "out.safetensors");
+  const TensorView a = *in_file.Find("hidden"), b = *out_file.Find("hidden");
+  EXPECT_EQ(b.shape, (std::vector<uint64_t>{6, 100, kWidth}));
+  EXPECT_TRUE(std::equal(a.bytes.begin(), a.bytes.end(), b.bytes.begin()));
+  const ArchiveReader reader = *ArchiveReader::Open(folder / "x.sla");
+  for (const auto& [begin, end] : {std::pair<uint64_t, uint64_t>{0, 1}, {63, 65}, {250, 420}, {599, 600}}) {
+    const std::vector<uint8_t> part = *ReadTokens(reader, begin, end);
+    ASSERT_EQ(part.size(), (end - begin) * kWidth * 2);
+    EXPECT_TRUE(std::equal(part.begin(), part.end(), b.bytes.begin() + static_cast<ptrdiff_t>(begin * kWidth * 2)));
+  }
+  EXPECT_EQ(ReadTokens(reader, 5, 5).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(ReadTokens(reader, 0, 601).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(UnpackHidden(folder / "x.sla", folder / "o.npy").status().code(), StatusCode::kUnsupported);
+  EXPECT_EQ(UnpackHidden(folder / "x.sla", folder / "o.safetensors", std::nullopt, 100).status().code(),
+            StatusCode::kInvalidArgument);
+  EXPECT_EQ(PackHidden(folder / "x.sla", "", folder / "y.sla", options).status().code(), StatusCode::kInvalidArgument);
+}
+
+TEST(ActivationArchiveTest, CostsLessThanThirteenBitsOnRealHalves) {
+  const char* set = std::getenv("SLUICE_GOLDEN");
+  const std::filesystem::path golden =
+      set != nullptr ? std::filesystem::path(set) : std::filesystem::path(SLUICE_SOURCE_DIR) / "../shared/golden";
+  const std::filesystem::path path = golden / "activations-stories260K.safetensors";
+  if (!std::filesystem::exists(path)) GTEST_SKIP() << "no reference activations at " << path;
+  const TemporaryFolder folder;
+  // zstd -19 on the byte planes needs 12.94 bits an element.
+  const auto packed = PackHidden(path, "hidden.2", folder / "x.sla", {});
+  ASSERT_TRUE(packed.ok()) << packed.status().ToString();
+  EXPECT_LT(8.0 * static_cast<double>(packed->bytes), 10.7 * 16384 * 64);
+  const std::vector<uint8_t> back = *ReadTokens(*ArchiveReader::Open(folder / "x.sla"), 0, 16384);
+  const SafetensorsFile file = *SafetensorsFile::Open(path);
+  const TensorView original = *file.Find("hidden.2");
+  EXPECT_TRUE(std::equal(back.begin(), back.end(), original.bytes.begin(), original.bytes.end()));
+}
+
+}  // namespace
+}  // namespace sluice

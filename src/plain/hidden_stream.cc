@@ -101,6 +101,7 @@ Result<HiddenStates> DecodeHidden(std::span<const uint8_t> stream, uint64_t max_
   hidden.values = Matrix<float>(hidden.batch * hidden.tokens, width);
   for (uint64_t begin = 0; begin < hidden.tokens;) {
     SLUICE_ASSIGN_OR_RETURN(const std::optional<Frame> frame, reader.Next());
+    if (!frame) return Internal("the stream ended before the frames that its first reading found");
     Result<Matrix<float>> slab = codec->Decode(frame->sections[0], uint64_t{frame->batch} * frame->tokens, width);
     if (!slab.ok()) return slab.status().WithContext(fmt::format("frame at byte {}", frame->offset));
     PutSlab(*slab, begin, hidden);

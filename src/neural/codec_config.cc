@@ -159,6 +159,24 @@ Result<CodecConfig> CodecConfig::FromJson(const json& object) {
   return config;
 }
 
+int64_t CodecConfig::ParameterCount() const {
+  constexpr int64_t kDensityPerChannel = 118;
+  const auto block = [this](int64_t in, int64_t out, bool mlp) {
+    return (attention ? 4 * in * in + in : 0) + (in != out ? in * out : 0) + (mlp ? 8 * out * out + out : 0);
+  };
+  std::vector<int64_t> path = {width};
+  path.insert(path.end(), widths.begin(), widths.end());
+  path.push_back(hyper_channels);
+  int64_t count = hyper_channels * kDensityPerChannel + (channel_prior ? width : 0);
+  for (size_t i = 0; i + 1 < path.size(); ++i) {
+    count += block(path[i], path[i + 1], true);
+    count += i == 0 ? block(path[1], 2 * width, last_mlp) : block(path[i + 1], path[i], true);
+  }
+  if (mode == CodecMode::kFrozen)
+    count += (gain ? width : 0) + (transform == TransformKind::kLearned ? width * width : 0);
+  return count;
+}
+
 Status CodecConfig::Set(const std::string& assignment) {
   const size_t equals = assignment.find('=');
   const std::string field = assignment.substr(0, equals);

@@ -60,6 +60,10 @@ struct CodecConfig {
   static Result<CodecConfig> FromJson(const nlohmann::json& json);
   nlohmann::json ToJson() const;
 
+  /// Weights and table parameters of the networks, so that a description can be compared with its file before anything
+  /// is allocated. Needs: Validate() is Ok.
+  int64_t ParameterCount() const;
+
   /// Sets one switch from "name=value", as given to `--set`. Errors: InvalidArgument naming the switches that exist.
   Status Set(const std::string& assignment);
 

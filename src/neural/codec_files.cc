@@ -69,6 +69,10 @@ Result<StoredCodec> Load(const std::filesystem::path& folder) {
   }
   SLUICE_ASSIGN_OR_RETURN(const SafetensorsFile file, SafetensorsFile::FromBytes(tensors.bytes()));
 
+  if (static_cast<uint64_t>(config->ParameterCount()) * sizeof(float) > tensors.bytes().size()) {
+    return Corrupt(
+        fmt::format("codec.json describes {} parameters, more than codec.safetensors holds", config->ParameterCount()));
+  }
   StoredCodec stored;
   stored.codec = LearnedCodec(*config);
   SLUICE_RETURN_IF_ERROR(RestoreTensors(file, NamedState(*stored.codec, "")));

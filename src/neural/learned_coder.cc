@@ -140,7 +140,7 @@ Result<LearnedCoder> LearnedCoder::Create(StoredCodec stored) {
   return LearnedCoder(std::move(stored), std::move(tables));
 }
 
-Result<CodedChunk> LearnedCoder::Encode(const torch::Tensor& x) {
+Result<CodedChunk> LearnedCoder::Encode(const torch::Tensor& x, bool measure) {
   return CatchTorch([&]() -> Result<CodedChunk> {
     LearnedCodec& codec = stored_.codec;
     const CodecConfig& config = codec->config();
@@ -184,19 +184,24 @@ Result<CodedChunk> LearnedCoder::Encode(const torch::Tensor& x) {
     }
     chunk.payload = std::move(payload).Take();
 
-    chunk.estimated_hyper_bits = Bits(codec->density()->Likelihood(output.hyper)).sum().item<double>();
-    chunk.estimated_latent_bits = Bits(codec->LatentLikelihood(output.latent, output.parameters)).sum().item<double>();
-    for (size_t i = 0; i < chunk.hyper.size(); ++i) {
-      chunk.hyper_bits += stored_.hyper_tables[i % stored_.hyper_tables.size()].CostBits(chunk.hyper[i]);
-    }
-    chunk.channel_bits.assign(static_cast<size_t>(config.width), 0.0);
-    for (size_t i = 0; i < chunk.latent.size(); ++i) {
-      chunk.channel_bits[i % chunk.channel_bits.size()] +=
-          tables_.CostBits(chunk.latent[i], parameters.mean_q4[i], parameters.scale[i]);
-    }
-    for (double bits : chunk.channel_bits) chunk.latent_bits += bits;
+    if (measure) Measure(output, parameters.mean_q4, parameters.scale, chunk);
     return chunk;
   });
+}
+
+void LearnedCoder::Measure(const EncoderOutput& output, const std::vector<int32_t>& mean_q4,
+                           const std::vector<uint8_t>& scale, CodedChunk& chunk) {
+  chunk.estimated_hyper_bits = Bits(stored_.codec->density()->Likelihood(output.hyper)).sum().item<double>();
+  chunk.estimated_latent_bits =
+      Bits(stored_.codec->LatentLikelihood(output.latent, output.parameters)).sum().item<double>();
+  for (size_t i = 0; i < chunk.hyper.size(); ++i) {
+    chunk.hyper_bits += stored_.hyper_tables[i % stored_.hyper_tables.size()].CostBits(chunk.hyper[i]);
+  }
+  chunk.channel_bits.assign(static_cast<size_t>(stored_.codec->config().width), 0.0);
+  for (size_t i = 0; i < chunk.latent.size(); ++i) {
+    chunk.channel_bits[i % chunk.channel_bits.size()] += tables_.CostBits(chunk.latent[i], mean_q4[i], scale[i]);
+  }
+  for (double bits : chunk.channel_bits) chunk.latent_bits += bits;
 }
 
 Result<DecodedChunk> LearnedCoder::Decode(std::span<const uint8_t> payload, int64_t batch, int64_t tokens) {

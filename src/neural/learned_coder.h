@@ -42,7 +42,8 @@ class LearnedCoder {
 
   /// Data: x [B, T, d] float, T at most the codec's context. Errors: InvalidArgument for another shape, or for a value
   /// that is not finite or beyond what is coded, naming row, token and channel.
-  Result<CodedChunk> Encode(const torch::Tensor& x);
+  /// `measure`: also fill in where the bits went, which costs more than the coding itself.
+  Result<CodedChunk> Encode(const torch::Tensor& x, bool measure = true);
 
   /// Errors: Truncated or Corrupt when the payload does not decode; the caller still compares the frame's checksum.
   Result<DecodedChunk> Decode(std::span<const uint8_t> payload, int64_t batch, int64_t tokens);
@@ -50,6 +51,9 @@ class LearnedCoder {
   const StoredCodec& stored() const { return stored_; }
 
  private:
+  void Measure(const EncoderOutput& output, const std::vector<int32_t>& mean_q4, const std::vector<uint8_t>& scale,
+               CodedChunk& chunk);
+
   LearnedCoder(StoredCodec stored, GaussianTables tables) : stored_(std::move(stored)), tables_(std::move(tables)) {}
 
   StoredCodec stored_;

@@ -326,6 +326,9 @@ Result<Distortion> ParseDistortion(const std::string& name) {
 
 Status TrainCodec(const CodecTrainOptions& options) {
   if (!(options.lambda > 0)) return InvalidArgument(fmt::format("lambda must be positive, got {}", options.lambda));
+  if (!(options.select_share >= 0 && options.select_share < 1)) {
+    return InvalidArgument(fmt::format("select_share: expected 0 to below 1, got {}", options.select_share));
+  }
   return CatchTorch([&] { return TrainAll(options); });
 }
 

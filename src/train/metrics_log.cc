@@ -51,7 +51,8 @@ Status TrimLines(const std::filesystem::path& path, int64_t resume_step) {
   std::string kept, line;
   while (std::getline(in, line)) {
     const auto json = ordered_json::parse(line, nullptr, false);
-    if (!json.is_object() || json.value("step", int64_t{-1}) > resume_step) break;
+    if (!json.is_object() || !json.contains("step") || !json["step"].is_number_integer()) break;
+    if (json["step"].get<int64_t>() > resume_step) break;
     kept += line + "\n";
   }
   return WriteFileAtomic(path, kept);

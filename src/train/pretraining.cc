@@ -77,6 +77,9 @@ std::string Identity(const PretrainOptions& options, std::string_view text) {
 }  // namespace
 
 Status Pretrain(const PretrainOptions& options) {
+  if (!(options.select_share >= 0 && options.select_share < 1)) {
+    return InvalidArgument(fmt::format("select_share: expected 0 to below 1, got {}", options.select_share));
+  }
   SLUICE_RETURN_IF_ERROR(MakeFolder(options.out));
   SLUICE_ASSIGN_OR_RETURN(const std::string text, ReadText(options.text));
   SLUICE_ASSIGN_OR_RETURN(const auto tokenizer, MakeTokenizer(options, text));

@@ -24,6 +24,22 @@ void KeepMemoryMapped() {
   mallopt(M_TRIM_THRESHOLD, kThreshold);
 }
 
+// What the loop divides by or counts up to.
+Status CheckOptions(const LoopOptions& options) {
+  const std::pair<const char*, int64_t> counts[] = {{"steps", options.steps},
+                                                    {"batch", options.batch},
+                                                    {"accumulate", options.accumulate},
+                                                    {"checkpoint_every", options.checkpoint_every},
+                                                    {"log_every", options.log_every}};
+  for (const auto& [name, value] : counts) {
+    if (value < 1) return InvalidArgument(fmt::format("{}: expected at least 1, got {}", name, value));
+  }
+  if (!(options.learning_rate > 0)) {
+    return InvalidArgument(fmt::format("learning_rate: expected more than 0, got {}", options.learning_rate));
+  }
+  return OkStatus();
+}
+
 class Loop {
  public:
   Loop(TrainingTask& task, BatchDealer& dealer, const LoopOptions& options, std::filesystem::path folder,
@@ -172,6 +188,7 @@ std::string LoopIdentity(const LoopOptions& options) {
 
 Status RunTraining(TrainingTask& task, BatchDealer& dealer, const LoopOptions& options,
                    const std::filesystem::path& folder, const std::string& identity) {
+  SLUICE_RETURN_IF_ERROR(CheckOptions(options));
   return CatchTorch([&] { return Loop(task, dealer, options, folder, identity).Run(); });
 }
 

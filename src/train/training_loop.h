@@ -65,7 +65,7 @@ class TrainingTask {
 /// with the same threads. `identity` names what the numbers depend on; a checkpoint of another identity is refused.
 /// Errors: Interrupted after the checkpoint was written; Internal on a loss or gradient that is not finite, naming the
 /// step and the last good checkpoint; Mismatch on resuming other settings; InvalidArgument when the folder already
-/// holds a run and `resume` is off; Io.
+/// holds a run and `resume` is off, or naming an option out of range; Io.
 Status RunTraining(TrainingTask& task, BatchDealer& dealer, const LoopOptions& options,
                    const std::filesystem::path& folder, const std::string& identity);
 

@@ -99,7 +99,7 @@ class LearnedTensorCodec final : public TensorCodec {
   }
 
   Status Encode(const torch::Tensor& x, StreamWriter& writer, ChunkBits* bits) override {
-    SLUICE_ASSIGN_OR_RETURN(CodedChunk chunk, coder_.Encode(x));
+    SLUICE_ASSIGN_OR_RETURN(CodedChunk chunk, coder_.Encode(x, bits != nullptr));
     const std::span<const uint8_t> section = chunk.payload;
     SLUICE_RETURN_IF_ERROR(writer.AddChunk(static_cast<uint32_t>(x.size(0)), static_cast<uint32_t>(x.size(1)),
                                            {&section, 1}, {chunk.hyper, chunk.latent}));

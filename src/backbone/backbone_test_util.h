@@ -9,6 +9,7 @@
 #include <string>
 
 #include "backbone/backbone.h"
+#include "backbone/tiny_configs.h"
 #include "backbone/torch_setup.h"
 #include "format/safetensors.h"
 #include "format/temporary_folder.h"
@@ -30,29 +31,6 @@ inline torch::Tensor ReadTensor(const SafetensorsFile& file, const std::string& 
     return torch::tensor(ValueOrThrow(ToInts(view)), torch::kLong).view(shape);
   }
   return torch::tensor(ValueOrThrow(ToFloats(view)), torch::kFloat).view(shape);
-}
-
-/// A GPT-2 small enough to be run a hundred times in a test.
-inline BackboneConfig TinyGpt2() { return BackboneConfig::Gpt2(4, 40, 5, 97, 48); }
-
-/// A Llama with grouped keys, an output matrix of its own and the third generation's rotary scaling.
-inline BackboneConfig TinyLlama() {
-  BackboneConfig config;
-  config.family = BackboneFamily::kLlama;
-  config.layers = 3;
-  config.width = 48;
-  config.heads = 6;
-  config.kv_heads = 2;
-  config.head_dim = 8;
-  config.mlp_width = 70;
-  config.vocab = 89;
-  config.context = 64;
-  config.activation = Activation::kSilu;
-  config.tied = false;
-  config.rope_scaling = {RopeScaling::Kind::kLlama3, 8.0, 1.0, 4.0, 32};
-  config.bos = 1;
-  config.eos = {2, 5};
-  return config;
 }
 
 /// A model whose weights are large enough for layers to matter and attention to be peaked.

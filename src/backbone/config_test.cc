@@ -5,8 +5,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "backbone/backbone_test_util.h"
-#include "base/file.h"
+#include "backbone/tiny_configs.h"
+#include "backbone/torch_setup.h"
+#include "format/temporary_folder.h"
 
 namespace sluice {
 namespace {

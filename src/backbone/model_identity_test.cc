@@ -3,10 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <nlohmann/json.hpp>
 
-#include "backbone/backbone_test_util.h"
+#include "backbone/torch_setup.h"
 #include "base/file.h"
+#include "format/safetensors.h"
+#include "format/temporary_folder.h"
 
 namespace sluice {
 namespace {

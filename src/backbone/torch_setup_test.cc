@@ -14,7 +14,7 @@ using testing::HasSubstr;
 /// The whole test program runs the way the program does.
 class TorchEnvironment : public testing::Environment {
  public:
-  void SetUp() override { ASSERT_TRUE(InitTorch(2).ok()); }
+  void SetUp() override { ASSERT_TRUE(InitTorch(1).ok()); }
 };
 [[maybe_unused]] const testing::Environment* const kEnvironment =
     testing::AddGlobalTestEnvironment(new TorchEnvironment);

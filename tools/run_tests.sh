@@ -4,6 +4,9 @@
 set -eu
 cd "$(dirname "$0")/.."
 
+# Tests run side by side: a thread that waits must leave its core to the others.
+export OMP_WAIT_POLICY=PASSIVE
+
 jobs=${JOBS:-2}
 failed=0
 reports=""

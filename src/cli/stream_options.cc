@@ -28,7 +28,8 @@ void AddEncodeOptions(CLI::App& app, EncodeOptions& options) {
   app.add_option("-c,--context", options.context, "Tokens of a window of text; 0: the model's context")
       ->check(CLI::Range(0, 1 << 20));
   app.add_option("--batch", options.batch, "Windows in one frame")->check(CLI::Range(1, 4096));
-  app.add_option("--chunk", options.chunk, "Tokens in one frame of --hidden")->check(CLI::Range(1, 1 << 20));
+  app.add_option("--chunk", options.chunk, "Most tokens in one frame of --hidden; a trained codec may need fewer")
+      ->check(CLI::Range(1, 1 << 20));
   app.add_option("-t,--threads", options.threads, "Threads; 0: all cores. A float codec's stream records them")
       ->check(CLI::Range(0, 255));
   app.add_flag("--drop-blank-lines", options.drop_blank_lines, "Leave out blank lines of --text");

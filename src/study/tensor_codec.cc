@@ -45,6 +45,7 @@ class PlainTensorCodec final : public TensorCodec {
   std::string name() const override { return codec_->name(); }
   bool learned() const override { return false; }
   int64_t cut() const override { return context_.cut; }
+  int64_t longest_chunk() const override { return static_cast<int64_t>(kMaxFrameTokens); }
 
   StreamHeader Header() const override {
     StreamHeader header = HeaderFor(context_);
@@ -85,6 +86,7 @@ class LearnedTensorCodec final : public TensorCodec {
   std::string name() const override { return name_; }
   bool learned() const override { return true; }
   int64_t cut() const override { return context_.cut; }
+  int64_t longest_chunk() const override { return coder_.stored().codec->config().context; }
 
   StreamHeader Header() const override {
     const CodecConfig& config = coder_.stored().codec->config();
@@ -114,9 +116,8 @@ class LearnedTensorCodec final : public TensorCodec {
     if (frame.type != FrameType::kChunk || frame.sections.size() != 1) {
       return Corrupt("a learned codec's stream holds a frame that is not one of its chunks");
     }
-    const int64_t context = coder_.stored().codec->config().context;
-    if (frame.tokens > context) {
-      return Corrupt(fmt::format("a frame of {} tokens, the codec codes at most {}", frame.tokens, context));
+    if (frame.tokens > longest_chunk()) {
+      return Corrupt(fmt::format("a frame of {} tokens, the codec codes at most {}", frame.tokens, longest_chunk()));
     }
     SLUICE_ASSIGN_OR_RETURN(DecodedChunk chunk, coder_.Decode(frame.sections.front(), frame.batch, frame.tokens));
     SLUICE_RETURN_IF_ERROR(frame.Verify({chunk.hyper, chunk.latent}));

@@ -40,6 +40,8 @@ class TensorCodec {
   virtual std::string name() const = 0;
   virtual bool learned() const = 0;
   virtual int64_t cut() const = 0;
+  /// Most tokens of a row in one frame.
+  virtual int64_t longest_chunk() const = 0;
   /// Header of the streams it writes.
   virtual StreamHeader Header() const = 0;
 

@@ -36,6 +36,7 @@ constexpr double kDensityRateScale = 0.6;
 constexpr double kScaleRateScale = 0.375;  // gains and channel scales
 constexpr double kAxesRateScale = 0.125;
 constexpr double kLargestJointGain = 4096;
+constexpr double kCoarsestStart = 0.5;  // steps in the deviation of the widest channel
 
 // Text of a run as two dealers over one tokenizer: training, and the selection split.
 struct RunText {
@@ -221,7 +222,10 @@ void Initialize(const CodecTrainOptions& options, Backbone& backbone, LearnedCod
     if (options.distortion == Distortion::kMse) return 1 / (12 * gain * gain);
     return RoundingKl(backbone, cut, sample, statistics.axes, gain);
   };
-  const double gain = GainForLambda(distortion, options.lambda, config.width);
+  // Where the layers after the cut hardly listen, rounding everything to zero may cost less than lambda pays; a codec
+  // that starts there has nothing to learn from.
+  const double coarsest = kCoarsestStart / statistics.deviation.max().item<double>();
+  const double gain = std::max(coarsest, GainForLambda(distortion, options.lambda, config.width));
   if (options.mode == CodecMode::kFrozen) {
     codec->transform()->Set(-statistics.mean, statistics.axes, torch::full({config.width}, gain));
   } else {

@@ -140,7 +140,7 @@ TEST_F(CodecTrainingTest, MatchesTheModelItWasTrainedForInFrozenMode) {
   EXPECT_GT(MetricValue(log.back().second, "select_perplexity"), 1);
   EXPECT_GT(MetricValue(log.back().second, "select_perplexity_ratio"), 0.9);
 
-  // A run that lost its last checkpoint goes on from an earlier one to the same codec.
+  // Resuming a finished run writes the same codec; other settings are another run.
   const auto digest = stored->digest;
   options.loop.resume = true;
   ASSERT_TRUE(TrainCodec(options).ok());

@@ -80,9 +80,10 @@ Status EncodeHiddenStates(const EncodeOptions& options, Verb& verb) {
       torch::from_blob(const_cast<float*>(hidden.values.data()),
                        {static_cast<int64_t>(hidden.batch), static_cast<int64_t>(hidden.tokens), context.width});
   ProgressBar bar("encode", hidden.tokens);
-  for (int64_t t = 0; t < all.size(1); t += options.chunk) {
+  const int64_t step = std::min(options.chunk, codec->longest_chunk());
+  for (int64_t t = 0; t < all.size(1); t += step) {
     if (InterruptRequested()) return Interrupted(fmt::format("stopped at token {}", t));
-    const auto chunk = all.slice(1, t, std::min(all.size(1), t + options.chunk)).contiguous();
+    const auto chunk = all.slice(1, t, std::min(all.size(1), t + step)).contiguous();
     SLUICE_RETURN_IF_ERROR(codec->Encode(chunk, writer, nullptr).WithContext(fmt::format("chunk at token {}", t)));
     bar.Update(static_cast<uint64_t>(t + chunk.size(1)));
   }

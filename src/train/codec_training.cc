@@ -72,10 +72,12 @@ Result<RunText> LoadRunText(const CodecTrainOptions& options, const BackboneConf
 
 class CodecTask : public TrainingTask {
  public:
-  CodecTask(const CodecTrainOptions& options, std::shared_ptr<Backbone> backbone, LearnedCodec codec, int64_t cut,
-            std::optional<BatchDealer> select)
+  // `teacher`: whose distribution KL compares with; the backbone itself where that stands still.
+  CodecTask(const CodecTrainOptions& options, std::shared_ptr<Backbone> backbone, std::shared_ptr<Backbone> teacher,
+            LearnedCodec codec, int64_t cut, std::optional<BatchDealer> select)
       : options_(options),
         backbone_(std::move(backbone)),
+        teacher_(std::move(teacher)),
         codec_(std::move(codec)),
         cut_(cut),
         select_(std::move(select)),
@@ -127,8 +129,8 @@ class CodecTask : public TrainingTask {
     torch::Tensor loss = options_.lambda * (hyper + latent);
     Metrics metrics;
     if (!rate_only) {
-      const auto distortion =
-          DistortionLoss(options_.distortion, *backbone_, cut_, tokens, hidden, output.reconstruction);
+      const auto distortion = DistortionLoss(options_.distortion, *backbone_, cut_, tokens, hidden,
+                                             output.reconstruction, ReferenceLogits(tokens, hidden));
       loss = loss + distortion;
       metrics.emplace_back("distortion", distortion.item<double>());
     }
@@ -171,8 +173,15 @@ class CodecTask : public TrainingTask {
     return backbone_->Head(tokens, cut_);
   }
 
+  torch::Tensor ReferenceLogits(const torch::Tensor& tokens, const torch::Tensor& hidden) {
+    if (options_.distortion != Distortion::kKl) return {};
+    torch::NoGradGuard no_grad;
+    return teacher_ == backbone_ ? backbone_->Tail(hidden, cut_) : teacher_->Logits(tokens);
+  }
+
   const CodecTrainOptions& options_;
   std::shared_ptr<Backbone> backbone_;
+  std::shared_ptr<Backbone> teacher_;
   LearnedCodec codec_;
   int64_t cut_;
   std::optional<BatchDealer> select_;
@@ -305,8 +314,14 @@ Status TrainAll(const CodecTrainOptions& options) {
   LearnedCodec codec(config);
   Initialize(options, *backbone, codec, cut, text.train);
   const bool joint = options.mode == CodecMode::kJoint;
-  if (joint) RequireGradients(*backbone);
-  CodecTask task(options, backbone, codec, cut, std::move(text.select));
+  std::shared_ptr<Backbone> teacher = backbone;
+  if (joint) {
+    RequireGradients(*backbone);
+    if (options.distortion == Distortion::kKl) {
+      SLUICE_ASSIGN_OR_RETURN(teacher, LoadBackbone(options.model));
+    }
+  }
+  CodecTask task(options, backbone, teacher, codec, cut, std::move(text.select));
   const std::string identity = RunIdentity(options, config, ToHex(model_digest), text.identity, cut);
   SLUICE_RETURN_IF_ERROR(RunTraining(task, text.train, options.loop, options.out / "run", identity));
   CodecOrigin origin{.model = model_digest, .cut = cut, .lambda = options.lambda};
@@ -332,6 +347,10 @@ Status TrainCodec(const CodecTrainOptions& options) {
   if (!(options.lambda > 0)) return InvalidArgument(fmt::format("lambda must be positive, got {}", options.lambda));
   if (!(options.select_share >= 0 && options.select_share < 1)) {
     return InvalidArgument(fmt::format("select_share: expected 0 to below 1, got {}", options.select_share));
+  }
+  if (options.mode == CodecMode::kJoint && options.distortion == Distortion::kMse) {
+    return InvalidArgument(
+        "distortion mse: in joint mode the model would shrink its hidden states to please it; use ce or kl");
   }
   return CatchTorch([&] { return TrainAll(options); });
 }

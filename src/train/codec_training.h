@@ -13,8 +13,9 @@ namespace sluice {
 /// What the distortion D of L = D + lambda R measures.
 enum class Distortion {
   kCrossEntropy,  ///< of the cut model on the text, nats a token
-  kKl,            ///< from the uncut model's distribution to the cut one's, nats a token
-  kMse,           ///< mean squared error of the hidden state, per element
+  kKl,            ///< from the uncut model's distribution to the cut one's, nats a token; in joint mode the uncut
+                  ///< model is the one that training started from
+  kMse,           ///< mean squared error of the hidden state, per element; frozen mode only
 };
 
 /// A codec, and in joint mode a backbone, trained on text.

@@ -10,16 +10,12 @@ torch::Tensor KlNats(const torch::Tensor& reference_logits, const torch::Tensor&
 }
 
 torch::Tensor DistortionLoss(Distortion kind, Backbone& backbone, int64_t cut, const torch::Tensor& tokens,
-                             const torch::Tensor& hidden, const torch::Tensor& reconstruction) {
+                             const torch::Tensor& hidden, const torch::Tensor& reconstruction,
+                             const torch::Tensor& reference_logits) {
   if (kind == Distortion::kMse) return (reconstruction - hidden).square().mean();
   const auto logits = backbone.Tail(reconstruction, cut);
   if (kind == Distortion::kCrossEntropy) return NextTokenNats(logits, tokens).mean();
-  torch::Tensor reference;
-  {
-    torch::NoGradGuard no_grad;
-    reference = backbone.Tail(hidden, cut);
-  }
-  return KlNats(reference, logits).mean();
+  return KlNats(reference_logits, logits).mean();
 }
 
 }  // namespace sluice

@@ -12,10 +12,11 @@ namespace sluice {
 /// Data: both [B, T, V] -> [B, T]. Differentiable in `logits`.
 torch::Tensor KlNats(const torch::Tensor& reference_logits, const torch::Tensor& logits);
 
-/// D of the objective for one batch. Data: tokens [B, T]; hidden and reconstruction [B, T, d] entering layer `cut`.
-/// The reference for KL is the backbone itself on the hidden state as it was.
+/// D of the objective for one batch. Data: tokens [B, T]; hidden and reconstruction [B, T, d] entering layer `cut`;
+/// `reference_logits` [B, T, V], for KL only.
 torch::Tensor DistortionLoss(Distortion kind, Backbone& backbone, int64_t cut, const torch::Tensor& tokens,
-                             const torch::Tensor& hidden, const torch::Tensor& reconstruction);
+                             const torch::Tensor& hidden, const torch::Tensor& reconstruction,
+                             const torch::Tensor& reference_logits);
 
 }  // namespace sluice
 

@@ -24,7 +24,7 @@ int RunTrain(int argc, char** argv) {
   options.loop.beta2 = 0.99;
   options.loop.clip = 0.05;
   options.loop.final_rate_ratio = 0.02;
-  std::string mode = "frozen", distortion = "kl";
+  std::string mode = "frozen", distortion = "auto";
   MachineOptions machine;
   bool no_reference = false;
   std::filesystem::path html;
@@ -39,8 +39,9 @@ int RunTrain(int argc, char** argv) {
   app.add_option("--mode", mode, "frozen: the model stays as it is; joint: it is trained along")
       ->check(CLI::IsMember({"frozen", "joint"}));
   app.add_option("--lambda", options.lambda, "Weight of one bit a token, in units of the distortion");
-  app.add_option("--distortion", distortion, "kl to the uncut model, ce of the text, mse of the hidden state")
-      ->check(CLI::IsMember({"kl", "ce", "mse"}));
+  app.add_option("--distortion", distortion,
+                 "kl to the uncut model, ce of the text, mse of the hidden state; auto: kl frozen, ce joint")
+      ->check(CLI::IsMember({"auto", "kl", "ce", "mse"}));
   app.add_option("-c,--context", options.context, "Tokens of a training window; 0: the model's context")
       ->check(CLI::Range(0, 1 << 20));
   app.add_option("--select-share", options.select_share, "Last share of the text, kept for select_ figures")
@@ -58,6 +59,7 @@ int RunTrain(int argc, char** argv) {
   return verb.Run(argc, argv, [&]() -> Status {
     options.mode = mode == "joint" ? CodecMode::kJoint : CodecMode::kFrozen;
     options.train_reference = !no_reference;
+    if (distortion == "auto") distortion = mode == "joint" ? "ce" : "kl";
     SLUICE_ASSIGN_OR_RETURN(options.distortion, ParseDistortion(distortion));
     SLUICE_RETURN_IF_ERROR(StartTraining(machine));
     SLUICE_RETURN_IF_ERROR(TrainCodec(options));

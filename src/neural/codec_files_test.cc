@@ -128,9 +128,12 @@ TEST_F(CodecFilesTest, RejectsOtherVersionsAndFields) {
   with("config", config);
   ExpectCode(StatusCode::kUnsupported, "colour");
   config = good["config"];
-  config["width"] = 16;  // sound by itself, but not the shape of these weights
+  config["widths"] = {2, 2, 2};  // sound by itself, but not the shape of these weights
   with("config", config);
   ExpectCode(StatusCode::kCorrupt, "expected");
+  config["width"] = 16384;  // refused before gigabytes are allocated
+  with("config", config);
+  ExpectCode(StatusCode::kCorrupt, "parameters");
 }
 
 TEST_F(CodecFilesTest, RegressesTheStatusOfFieldsOfAnotherType) {

@@ -127,7 +127,7 @@ TEST(BlockTest, MatchesTheCausalOrder) {
   const auto before = block(u);
   for (int64_t t = 0; t < 9; ++t) {
     auto changed = u.clone();
-    changed[0][t] += 1;
+    changed[0][t] += torch::randn({8});  // not a constant: the norms would not see it
     const auto after = block(changed);
     EXPECT_TRUE(torch::equal(after.slice(1, 0, t), before.slice(1, 0, t))) << t;
     EXPECT_FALSE(torch::equal(after[0][t], before[0][t])) << t;
@@ -240,26 +240,34 @@ class Surrogate {
   torch::Tensor y_offset_, z_offset_, s_offset_;
 };
 
+// A norm over equal z bends within 0.003: steps must be small against that, and rounding then limits the agreement.
+constexpr double kStep = 3e-7;
+constexpr double kTolerance = 1e-3;
+
 void CheckWholePass(bool residual) {
   torch::manual_seed(5);
   CodecConfig config = CodecConfig::Paper(4, 2, 8, CodecMode::kFrozen);
   config.widths = {2};
   config.transform = TransformKind::kLearned;
   config.residual = residual;
+  config.last_mlp = !residual;
   config.mean_steps = 16;
   LearnedCodec codec(config);
   codec->transform()->Set(torch::randn({4}), torch::randn({4, 4}) * 0.3 + torch::eye(4), torch::full({4}, 2.0));
-  codec->SetChannelScale(torch::full({4}, 2.0));
+  codec->SetChannelScale(torch::full({4}, 6.0));
   codec->to(kD);
   const auto x = (torch::randn({2, 3, 4}, kD) * 2).requires_grad_(true);
   const CodecOutput output = codec->forward(x);
   const Surrogate surrogate(codec, x);
   const auto loss = output.bits_hyper.sum() + output.bits_latent.sum() + (output.reconstruction - x).square().sum();
   ASSERT_NEAR(loss.item<double>(), surrogate(), 1e-9);
+  // At the floor of the probability the gradient is a rule, not a derivative; BoundsTest is about that.
+  ASSERT_LT(std::max(output.bits_hyper.max().item<double>(), output.bits_latent.max().item<double>()), 25);
   loss.backward();
-  ExpectGradientsNear(x.grad(), CentralDifferences(surrogate, x), 1e-5, "x");
+  ExpectGradientsNear(x.grad(), CentralDifferences(surrogate, x, kStep), kTolerance, "x");
   for (auto& item : codec->named_parameters()) {
-    ExpectGradientsNear(item.value().grad(), CentralDifferences(surrogate, item.value()), 1e-5, item.key());
+    ExpectGradientsNear(item.value().grad(), CentralDifferences(surrogate, item.value(), kStep), kTolerance,
+                        item.key());
   }
 }
 

@@ -130,16 +130,17 @@ Measurement MeasureCodec(const Shape& shape, CodecMode mode, bool rate_only) {
   AdamW optimizer(groups, {});
   const auto tokens = Tokens(shape);
   const double seconds = SecondsAStep(optimizer, shape, [&] {
-    torch::Tensor hidden;
+    torch::Tensor hidden, reference;
     {
       torch::AutoGradMode grad(joint);
       hidden = model->Head(tokens, cut);
+      if (!joint && !rate_only) reference = model->Tail(hidden, cut);
     }
     const CodecOutput output = rate_only ? codec->RateOnly(hidden) : codec->forward(hidden);
     const auto rate = (output.bits_hyper.sum() + output.bits_latent.sum()) / tokens.numel();
     if (rate_only) return 1e-3 * rate;
     return 1e-3 * rate + DistortionLoss(joint ? Distortion::kCrossEntropy : Distortion::kKl, *model, cut, tokens,
-                                        hidden, output.reconstruction);
+                                        hidden, output.reconstruction, reference);
   });
   const double head = static_cast<double>(cut) * LayerMacs(shape);
   const double tail = static_cast<double>(shape.layers - cut) * LayerMacs(shape) + OutputMacs(shape);

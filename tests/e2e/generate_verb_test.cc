@@ -1,0 +1,60 @@
+#include "program_test_base.h"
+
+namespace sluice {
+namespace {
+
+class GenerateVerbTest : public ProgramTest {
+ protected:
+  nlohmann::json Generated(const Arguments& more) const {
+    Arguments arguments = {"generate",     "--model", tiny().model(), "--prompt", Prompt(),
+                           "--max-tokens", "12",      "--threads",    "1",        "--json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Outcome outcome = Sluice(arguments);
+    EXPECT_TRUE(Succeeded(outcome));
+    return outcome.Json();
+  }
+
+  std::string Prompt() const { return FileBytes(tiny().text()).substr(0, 24); }
+};
+
+TEST_F(GenerateVerbTest, MatchesTheUncutModelThroughExactCodecs) {
+  const auto uncut = Generated({"--temperature", "0"});
+  ASSERT_FALSE(uncut["ids"].empty());
+  EXPECT_LE(uncut["ids"].size(), 12U);
+  EXPECT_TRUE(uncut["text"].is_string());
+  EXPECT_FALSE(uncut.contains("wire_bytes"));
+  EXPECT_EQ(Generated({"--temperature", "0"})["ids"], uncut["ids"]);
+  const auto exact = Generated({"--temperature", "0", "--codec", "fp32", "--cut", "1"});
+  EXPECT_EQ(exact["ids"], uncut["ids"]);
+  EXPECT_GT(exact["wire_bytes"].get<int>(), 32 * TinyModels::kWidth / 8);
+}
+
+TEST_F(GenerateVerbTest, CostsLessThroughLossyCodecs) {
+  const auto half = Generated({"--temperature", "0", "--codec", "fp16"});
+  const auto learned = Generated({"--temperature", "0", "--codec", tiny().codec()});
+  const auto again = Generated({"--temperature", "0", "--codec", tiny().codec()});
+  EXPECT_EQ(learned["ids"], again["ids"]);
+  EXPECT_LT(learned["wire_bytes"], half["wire_bytes"]);
+}
+
+TEST_F(GenerateVerbTest, MatchesItselfWithTheSameSeed) {
+  const Arguments sampling = {"--temperature", "1.5", "--top-k", "100", "--top-p", "0.98", "--seed"};
+  const auto with_seed = [&](const char* seed) {
+    Arguments arguments = sampling;
+    arguments.push_back(seed);
+    return Generated(arguments)["ids"];
+  };
+  const auto first = with_seed("7");
+  EXPECT_EQ(with_seed("7"), first);
+  EXPECT_NE(with_seed("8"), first);
+}
+
+TEST_F(GenerateVerbTest, RejectsWhatItCannotContinue) {
+  ExpectRefused({"generate", "--model", Path("none"), "--prompt", "a"}, "Io");
+  ExpectRefused({"generate", "--model", tiny().model(), "--prompt", "a", "--file", tiny().text()}, "InvalidArgument");
+  ExpectRefused({"generate", "--model", tiny().model(), "--prompt", "a", "--codec", "fp17"}, "InvalidArgument", "fp17");
+  ExpectRefused({"generate", "--model", tiny().other_model(), "--prompt", "a", "--codec", tiny().codec()}, "Mismatch");
+}
+
+}  // namespace
+}  // namespace sluice

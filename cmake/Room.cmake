@@ -35,12 +35,16 @@ function(sluice_room name)
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE sluice_${name} GTest::gtest_main GTest::gmock)
     sluice_test_environment(${name}_test)
+    set(labels ${name})
     if(ROOM_TORCH)
       sluice_torch_target(${name}_test)
-      gtest_discover_tests(${name}_test DISCOVERY_TIMEOUT 120 PROPERTIES LABELS "${name};torch" TIMEOUT 600)
-    else()
-      gtest_discover_tests(${name}_test DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${name}" TIMEOUT 300)
+      list(APPEND labels torch)
     endif()
+    # Tests named Golden... compare with references from outside and carry the label golden as well.
+    gtest_discover_tests(${name}_test TEST_FILTER "-*.Golden*" DISCOVERY_TIMEOUT 120
+                         PROPERTIES LABELS "${labels}" TIMEOUT 600)
+    gtest_discover_tests(${name}_test TEST_FILTER "*.Golden*:*/Golden*" TEST_LIST ${name}_golden_tests
+                         DISCOVERY_TIMEOUT 120 PROPERTIES LABELS "${labels};golden" TIMEOUT 600)
   endif()
 endfunction()
 

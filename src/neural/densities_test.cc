@@ -6,7 +6,7 @@
 #include "neural/bounds.h"
 #include "neural/deep_factorized.h"
 #include "neural/gaussian.h"
-#include "neural/gradient_check.h"
+#include "neural/gradient_check_test.h"
 #include "neural/hyper_tables.h"
 
 namespace sluice {

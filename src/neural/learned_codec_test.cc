@@ -7,7 +7,7 @@
 #include <cmath>
 
 #include "neural/gaussian.h"
-#include "neural/gradient_check.h"
+#include "neural/gradient_check_test.h"
 
 namespace sluice {
 namespace {

@@ -253,6 +253,7 @@ std::string RunIdentity(const CodecTrainOptions& options, const CodecConfig& con
                                 {"lambda", options.lambda},
                                 {"distortion", static_cast<int>(options.distortion)},
                                 {"context", options.context},
+                                {"select_share", options.select_share},
                                 {"rate_only", options.rate_only_share},
                                 {"backbone_rate", options.backbone_rate_scale},
                                 {"loop", LoopIdentity(options.loop)}}

@@ -6,7 +6,7 @@
 #include <numbers>
 
 #include "backbone/backbone_test_util.h"
-#include "neural/gradient_check.h"
+#include "neural/gradient_check_test.h"
 #include "train/distortion_loss.h"
 
 namespace sluice {

@@ -61,7 +61,8 @@ class PretrainTask : public TrainingTask {
 
 Result<std::unique_ptr<Tokenizer>> MakeTokenizer(const PretrainOptions& options, std::string_view text) {
   const auto path = options.out / "tokenizer.model";
-  if (!std::filesystem::exists(path)) SLUICE_RETURN_IF_ERROR(TrainSentencePiece(text, options.vocab, path));
+  const bool reuse = options.loop.resume && std::filesystem::exists(path);
+  if (!reuse) SLUICE_RETURN_IF_ERROR(TrainSentencePiece(text, options.vocab, path));
   return LoadTokenizer(path);
 }
 

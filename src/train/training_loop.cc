@@ -1,7 +1,6 @@
 #include "train/training_loop.h"
 
 #include <fmt/format.h>
-#include <malloc.h>
 
 #include <chrono>
 #include <cmath>
@@ -16,13 +15,6 @@ namespace sluice {
 namespace {
 
 constexpr const char* kCheckpointFile = "checkpoint.safetensors";
-
-// Training allocates and frees the same large blocks every step; keeping them mapped is 8 to 19 % of the time.
-void KeepMemoryMapped() {
-  constexpr int kThreshold = 1 << 30;
-  mallopt(M_MMAP_THRESHOLD, kThreshold);
-  mallopt(M_TRIM_THRESHOLD, kThreshold);
-}
 
 // What the loop divides by or counts up to.
 Status CheckOptions(const LoopOptions& options) {
@@ -53,7 +45,6 @@ class Loop {
                    {.beta1 = options.beta1, .beta2 = options.beta2, .weight_decay = options.weight_decay}) {}
 
   Status Run() {
-    KeepMemoryMapped();
     SLUICE_RETURN_IF_ERROR(MakeFolder(folder_));
     SLUICE_RETURN_IF_ERROR(Restore());
     SLUICE_ASSIGN_OR_RETURN(MetricsLog log, MetricsLog::Open(folder_, done_));

@@ -1,5 +1,5 @@
-#ifndef SLUICE_NEURAL_GRADIENT_CHECK_H_
-#define SLUICE_NEURAL_GRADIENT_CHECK_H_
+#ifndef SLUICE_NEURAL_GRADIENT_CHECK_TEST_H_
+#define SLUICE_NEURAL_GRADIENT_CHECK_TEST_H_
 
 #include <gtest/gtest.h>
 #include <torch/torch.h>
@@ -66,4 +66,4 @@ inline void CheckGradients(const std::function<torch::Tensor()>& f, const std::v
 
 }  // namespace sluice
 
-#endif  // SLUICE_NEURAL_GRADIENT_CHECK_H_
+#endif  // SLUICE_NEURAL_GRADIENT_CHECK_TEST_H_

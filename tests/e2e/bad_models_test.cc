@@ -83,16 +83,15 @@ TEST_F(BadModelsTest, RejectsConfigurationsItCannotRun) {
   WriteBytes(unknown / "config.json", config.dump());
   ExpectRefused(Encode(unknown), "Unsupported", "mamba");
   const fs::path malformed = Copy(tiny().model(), "malformed");
-  for (const char* text : {"", "{", "[]", "{\"model_type\": 5}", "\xff\xfe"}) {
+  for (const char* text : {"", "{", "[]", "\xff\xfe"}) {
     SCOPED_TRACE(text);
     WriteBytes(malformed / "config.json", text);
-    const Outcome outcome = Sluice(Encode(malformed));
-    EXPECT_TRUE(outcome.exit_code == 4 || outcome.exit_code == 5) << outcome;
-    EXPECT_NE(outcome.err.find("config.json"), std::string::npos) << outcome;
+    ExpectRefused(Encode(malformed), "Corrupt", "config.json");
   }
-  ExpectRefused(Encode(WithConfig("negative", "n_head", -4)), "Corrupt", "n_head");
-  ExpectRefused(Encode(WithConfig("odd", "n_head", 5)), "Corrupt");
-  ExpectRefused(Encode(WithConfig("huge", "n_layer", 1000000000000)), "Corrupt", "n_layer");
+  ExpectRefused(Encode(WithConfig("number", "model_type", 5)), "InvalidArgument", "model_type");
+  ExpectRefused(Encode(WithConfig("negative", "n_head", -4)), "InvalidArgument", "heads is -4");
+  ExpectRefused(Encode(WithConfig("odd", "n_head", 5)), "InvalidArgument", "heads 5");
+  ExpectRefused(Encode(WithConfig("huge", "n_layer", 1000000000000)), "InvalidArgument", "layers is 1000000000000");
 }
 
 TEST_F(BadModelsTest, RejectsCutsOutOfRange) {
@@ -127,7 +126,7 @@ TEST_F(BadModelsTest, RejectsDamagedCodec) {
   const fs::path codec = Copy(tiny().codec(), "codec");
   const std::string whole = FileBytes(codec / "codec.safetensors");
   WriteBytes(codec / "codec.safetensors", whole.substr(0, whole.size() / 2));
-  ExpectRefused(Encode(tiny().model(), codec, tiny().text()), "Truncated", "codec.safetensors");
+  ExpectRefused(Encode(tiny().model(), codec, tiny().text()), "Corrupt", "codec.safetensors");
   // One bit of a weight: only a checksum can tell.
   for (const size_t place : {whole.size() - 5, whole.size() / 2}) {
     std::string flipped = whole;

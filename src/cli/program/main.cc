@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <string_view>
 
 #include "cli/light_verbs.h"
@@ -39,6 +40,9 @@ void PrintHelp() {
 }
 
 int RunTorchVerb(int argc, char** argv) {
+  // OpenMP reads this once, when the library below brings it in. Threads that spin while they wait make a busy machine
+  // ten times slower; whoever wants them can say so in the environment.
+  setenv("OMP_WAIT_POLICY", "PASSIVE", /*overwrite=*/0);
   const auto run = sluice::LoadTorchVerbs();
   if (!run.ok()) {
     fmt::print(stderr, "sluice {}: {}\n", argv[0], run.status().ToString());

@@ -115,6 +115,7 @@ Result<std::vector<fs::path>> TokenizerFiles(const fs::path& folder) {
 
 Result<std::unique_ptr<Tokenizer>> LoadTokenizer(const fs::path& path) {
   std::error_code error;
+  if (!fs::exists(path, error)) return IoError(fmt::format("{}: no such file or folder", path.string()));
   std::vector<fs::path> files = Companions(path);
   if (fs::is_directory(path, error)) {
     SLUICE_ASSIGN_OR_RETURN(files, TokenizerFiles(path));

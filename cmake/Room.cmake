@@ -41,11 +41,21 @@ function(sluice_room name)
       list(APPEND labels torch)
     endif()
     # Tests named Golden... compare with references from outside and carry the label golden as well.
-    gtest_discover_tests(${name}_test TEST_FILTER "-*.Golden*" DISCOVERY_TIMEOUT 120
-                         PROPERTIES LABELS "${labels}" TIMEOUT 600)
-    gtest_discover_tests(${name}_test TEST_FILTER "*.Golden*:*/Golden*" TEST_LIST ${name}_golden_tests
-                         DISCOVERY_TIMEOUT 120 PROPERTIES LABELS "${labels};golden" TIMEOUT 600)
+    sluice_discover_tests(${name}_test ${name}_tests "-*.Golden*:*/Golden*" "${labels}" TIMEOUT 600)
+    sluice_discover_tests(${name}_test ${name}_golden_tests "*.Golden*:*/Golden*" "${labels};golden" TIMEOUT 600)
   endif()
+endfunction()
+
+# Registers the tests of a program that pass `filter`, one by one, under `labels`; the other arguments are properties.
+# gtest_discover_tests takes no property with more than one value, so ctest adds the labels when it starts.
+function(sluice_discover_tests target list filter labels)
+  gtest_discover_tests(${target} TEST_FILTER "${filter}" TEST_LIST ${list} DISCOVERY_TIMEOUT 120 PROPERTIES ${ARGN})
+  set(script ${CMAKE_CURRENT_BINARY_DIR}/${list}_labels.cmake)
+  file(WRITE ${script} "foreach(test IN LISTS ${list})
+  set_tests_properties(\${test} PROPERTIES LABELS \"${labels}\")
+endforeach()
+")
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${script})
 endfunction()
 
 # Compiles a target against libtorch: one shared precompiled header (18 s -> 6 s a file), at most two at once.

@@ -120,7 +120,7 @@ class StreamDecoder {
     }
     SLUICE_ASSIGN_OR_RETURN(auto codec, OpenTensorCodec(spec, context));
     SLUICE_RETURN_IF_ERROR(codec->Accepts(header).WithContext(options.in.string()));
-    return StreamDecoder(std::move(reader), std::move(codec));
+    return StreamDecoder(std::move(reader), std::move(codec), options.in.string());
   }
 
   TensorCodec& codec() { return *codec_; }
@@ -131,14 +131,16 @@ class StreamDecoder {
     SLUICE_ASSIGN_OR_RETURN(const auto frame, reader_.Next());
     if (!frame.has_value()) return torch::Tensor();
     auto hidden = codec_->Decode(*frame);
-    if (!hidden.ok()) return hidden.status().WithContext(fmt::format("frame {} (byte {})", frames_, frame->offset));
+    if (!hidden.ok()) {
+      return hidden.status().WithContext(fmt::format("{}: frame {} (byte {})", name_, frames_, frame->offset));
+    }
     ++frames_;
     return hidden;
   }
 
  private:
-  StreamDecoder(StreamReader reader, std::unique_ptr<TensorCodec> codec)
-      : reader_(std::move(reader)), codec_(std::move(codec)) {}
+  StreamDecoder(StreamReader reader, std::unique_ptr<TensorCodec> codec, std::string name)
+      : reader_(std::move(reader)), codec_(std::move(codec)), name_(std::move(name)) {}
 
   static Result<std::string> PlainName(const StreamHeader& header) {
     std::string name(8, '\0');
@@ -148,6 +150,7 @@ class StreamDecoder {
 
   StreamReader reader_;
   std::unique_ptr<TensorCodec> codec_;
+  std::string name_;  ///< of the file
   uint64_t frames_ = 0;
 };
 

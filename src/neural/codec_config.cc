@@ -44,7 +44,8 @@ Status ReadEnum(const json& value, const std::string& field, const EnumName<E> (
       out = entry.value;
       return OkStatus();
     }
-    expected += (expected.empty() ? "" : "|") + std::string(entry.name);
+    if (!expected.empty()) expected += '|';
+    expected += entry.name;
   }
   return WrongValue(field, value, expected);
 }

@@ -296,7 +296,7 @@ TEST_F(TokenizerFolderTest, MatchesPrecedenceOfFiles) {
 
 TEST_F(TokenizerFolderTest, RejectsFoldersWithoutTokenizer) {
   EXPECT_EQ(LoadCode(), StatusCode::kInvalidArgument);
-  EXPECT_EQ(LoadTokenizer(folder_ / "absent").status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(LoadTokenizer(folder_ / "absent").status().code(), StatusCode::kIo);
   EXPECT_EQ(LoadTokenizer(folder_ / "absent.model").status().code(), StatusCode::kIo);
   Write("vocab.json", "{}");
   EXPECT_EQ(LoadCode(), StatusCode::kInvalidArgument);  // merges.txt is missing

@@ -98,7 +98,7 @@ Status WriteTrainingPage(const std::filesystem::path& path, const std::filesyste
            SeriesOf(log, "bits_latent", "latent"), SeriesOf(log, "select_bits_per_token", "selection", true)});
   AddPlot(content.blocks, "Distortion", "D of the objective D + lambda R.", "nats per token",
           {SeriesOf(log, "distortion", "training")});
-  AddPlot(content.blocks, "Loss", "The objective.", "loss",
+  AddPlot(content.blocks, "Loss", "The objective; it rises where frozen mode adds the distortion to the rate.", "loss",
           {SeriesOf(log, "loss", "training"), SeriesOf(log, "select_loss", "selection", true)});
   AddPlot(content.blocks, "Perplexity of the cut model over the uncut one", "On the selection split.", "ratio",
           {SeriesOf(log, "select_perplexity_ratio", "selection", true)});

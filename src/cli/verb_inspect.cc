@@ -9,6 +9,7 @@
 #include "format/checkpoint_files.h"
 #include "format/safetensors.h"
 #include "format/stream.h"
+#include "plain/plain_codec.h"
 
 namespace sluice {
 namespace {
@@ -28,15 +29,9 @@ std::string KindName(CodecKind kind) {
   return "unknown";
 }
 
-// A plain codec's id is its name in ASCII.
 std::string CodecIdText(const StreamHeader& header) {
   if (header.kind != CodecKind::kPlain) return fmt::format("{:016x}", header.codec_id);
-  std::string name;
-  for (int i = 0; i < 8; ++i) {
-    const auto c = static_cast<char>(header.codec_id >> (8 * i));
-    if (c != 0) name += c;
-  }
-  return name;
+  return PlainCodecName(header.codec_id);
 }
 
 Result<ordered_json> InspectStream(const fs::path& path) {

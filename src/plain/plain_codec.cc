@@ -79,6 +79,12 @@ uint64_t PlainCodecId(const HiddenCodec& codec) {
   return id;
 }
 
+std::string PlainCodecName(uint64_t id) {
+  std::string name(sizeof(id), '\0');
+  std::memcpy(name.data(), &id, sizeof(id));
+  return name.substr(0, name.find('\0'));
+}
+
 Result<std::unique_ptr<HiddenCodec>> PlainCodecOfId(uint64_t id) {
   for (const PlainCodecInfo& info : kInfos) {
     auto codec = MakePlainCodec(NameOf(info.spec));

@@ -28,6 +28,8 @@ Result<std::unique_ptr<HiddenCodec>> MakePlainCodec(std::string_view spec);
 /// The codec id of a stream header: the name under which the payload is decoded, at most 8 ASCII letters and digits,
 /// padded with zero bytes. "deflate:6" and "libdeflate:12" both give "deflate".
 uint64_t PlainCodecId(const HiddenCodec& codec);
+/// The name that such an id spells, whether this build knows it or not.
+std::string PlainCodecName(uint64_t id);
 /// The codec that decodes streams with this id. Errors: Unsupported for an id that this build does not know.
 Result<std::unique_ptr<HiddenCodec>> PlainCodecOfId(uint64_t id);
 

@@ -8,6 +8,7 @@
 #include "neural/codec_files.h"
 #include "neural/learned_coder.h"
 #include "plain/plain_codec.h"
+#include "train/codec_training.h"
 
 namespace sluice {
 namespace {
@@ -161,23 +162,6 @@ Status CheckOrigin(const StoredCodec& stored, const CutContext& context) {
 
 }  // namespace
 
-Result<int64_t> CutOfSpec(const std::string& spec, int64_t asked, int64_t layers) {
-  int64_t cut = asked;
-  if (IsCodecFolder(spec)) {
-    SLUICE_ASSIGN_OR_RETURN(const StoredCodec stored, LoadCodec(spec));
-    if (asked >= 0 && asked != stored.origin.cut) {
-      return Mismatch(fmt::format("codec was trained for cut {}, but is used with {}", stored.origin.cut, asked));
-    }
-    cut = stored.origin.cut;
-  }
-  if (cut < 0) cut = layers / 2;
-  if (cut > layers) {
-    return InvalidArgument(
-        fmt::format("cut {} is out of range: the model has {} layers, so 0 to {}", cut, layers, layers));
-  }
-  return cut;
-}
-
 Result<std::unique_ptr<TensorCodec>> OpenTensorCodec(const std::string& spec, const CutContext& given) {
   CutContext context = given;
   if (IsCodecFolder(spec)) {
@@ -191,7 +175,7 @@ Result<std::unique_ptr<TensorCodec>> OpenTensorCodec(const std::string& spec, co
   if (std::filesystem::exists(spec)) {
     return InvalidArgument(fmt::format("{}: neither a trained codec (no codec.json) nor the name of a codec", spec));
   }
-  SLUICE_ASSIGN_OR_RETURN(context.cut, CutOfSpec(spec, context.cut, context.layers));
+  SLUICE_ASSIGN_OR_RETURN(context.cut, ChooseCut(context.cut, context.layers));
   SLUICE_ASSIGN_OR_RETURN(auto codec, MakePlainCodec(spec));
   return std::unique_ptr<TensorCodec>(new PlainTensorCodec(std::move(codec), context));
 }

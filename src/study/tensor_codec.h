@@ -58,9 +58,6 @@ class TensorCodec {
 /// Errors: Mismatch when a trained codec belongs to another model, cut or width; InvalidArgument for an unknown name.
 Result<std::unique_ptr<TensorCodec>> OpenTensorCodec(const std::string& spec, const CutContext& context);
 
-/// The cut to run a model at with `spec`, before the model is loaded. Errors: as OpenTensorCodec.
-Result<int64_t> CutOfSpec(const std::string& spec, int64_t asked, int64_t layers);
-
 }  // namespace sluice
 
 #endif  // SLUICE_STUDY_TENSOR_CODEC_H_

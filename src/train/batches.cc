@@ -58,4 +58,22 @@ torch::Tensor BatchDealer::Deal(int64_t first, int64_t count) {
   return batch;
 }
 
+Result<RunBatches> SplitForSelection(std::vector<int32_t> tokens, std::optional<int32_t> bos, int64_t context,
+                                     double select_share, uint64_t seed) {
+  const auto held = static_cast<int64_t>(static_cast<double>(tokens.size()) * select_share);
+  const auto cut = tokens.end() - held;
+  std::optional<BatchDealer> select;
+  if (held >= context) {
+    SLUICE_ASSIGN_OR_RETURN(select, BatchDealer::Create({cut, tokens.end()}, bos, context, seed));
+  }
+  tokens.erase(cut, tokens.end());
+  SLUICE_ASSIGN_OR_RETURN(BatchDealer train, BatchDealer::Create(std::move(tokens), bos, context, seed));
+  return RunBatches{std::move(train), std::move(select)};
+}
+
+Status CheckSelectShare(double select_share) {
+  if (select_share >= 0 && select_share < 1) return OkStatus();
+  return InvalidArgument(fmt::format("select_share: expected 0 to below 1, got {}", select_share));
+}
+
 }  // namespace sluice

@@ -44,6 +44,19 @@ class BatchDealer {
   std::vector<int64_t> order_;
 };
 
+/// The tokens of a run: what is trained on, and the last part of them, kept for selection.
+struct RunBatches {
+  BatchDealer train;
+  std::optional<BatchDealer> select;  ///< nothing when the part does not fill a window
+};
+
+/// Errors: InvalidArgument as BatchDealer::Create. Needs: CheckSelectShare(select_share) is Ok.
+Result<RunBatches> SplitForSelection(std::vector<int32_t> tokens, std::optional<int32_t> bos, int64_t context,
+                                     double select_share, uint64_t seed);
+
+/// Errors: InvalidArgument for a share outside [0, 1).
+Status CheckSelectShare(double select_share);
+
 }  // namespace sluice
 
 #endif  // SLUICE_TRAIN_BATCHES_H_

@@ -38,10 +38,9 @@ constexpr double kAxesRateScale = 0.125;
 constexpr double kLargestJointGain = 4096;
 constexpr double kCoarsestStart = 0.5;  // steps in the deviation of the widest channel
 
-// Text of a run as two dealers over one tokenizer: training, and the selection split.
+// Text of a run, cut into batches over one tokenizer.
 struct RunText {
-  BatchDealer train;
-  std::optional<BatchDealer> select;
+  RunBatches batches;
   std::string identity;
 };
 
@@ -57,17 +56,9 @@ Result<RunText> LoadRunText(const CodecTrainOptions& options, const BackboneConf
     }
   }
   const int64_t context = options.context > 0 ? options.context : config.context;
-  const auto held = static_cast<int64_t>(static_cast<double>(tokens.size()) * options.select_share);
-  const auto cut = tokens.end() - held;
-  std::optional<BatchDealer> select;
-  if (held >= context) {
-    SLUICE_ASSIGN_OR_RETURN(select,
-                            BatchDealer::Create({cut, tokens.end()}, tokenizer->bos(), context, options.loop.seed));
-  }
-  tokens.erase(cut, tokens.end());
-  SLUICE_ASSIGN_OR_RETURN(BatchDealer train,
-                          BatchDealer::Create(std::move(tokens), tokenizer->bos(), context, options.loop.seed));
-  return RunText{std::move(train), std::move(select), ToHex(Sha256::Of(AsBytes(text))).substr(0, 16)};
+  SLUICE_ASSIGN_OR_RETURN(RunBatches batches, SplitForSelection(std::move(tokens), tokenizer->bos(), context,
+                                                                options.select_share, options.loop.seed));
+  return RunText{std::move(batches), ToHex(Sha256::Of(AsBytes(text))).substr(0, 16)};
 }
 
 class CodecTask : public TrainingTask {
@@ -260,15 +251,6 @@ std::string RunIdentity(const CodecTrainOptions& options, const CodecConfig& con
       .dump();
 }
 
-Result<int64_t> ChooseCut(const CodecTrainOptions& options, const BackboneConfig& config) {
-  const int64_t cut = options.cut < 0 ? config.layers / 2 : options.cut;
-  if (cut > config.layers) {
-    return InvalidArgument(
-        fmt::format("cut {} is out of range: the model has {} layers, so 0 to {}", cut, config.layers, config.layers));
-  }
-  return cut;
-}
-
 Result<CodecConfig> ConfigFor(const CodecTrainOptions& options, const BackboneConfig& backbone, int64_t context) {
   SLUICE_ASSIGN_OR_RETURN(CodecConfig config,
                           MakePreset(options.preset, backbone.width, backbone.heads, context, options.mode));
@@ -306,14 +288,15 @@ Status TrainReference(const CodecTrainOptions& options, BatchDealer& dealer, con
 
 Status TrainAll(const CodecTrainOptions& options) {
   SLUICE_ASSIGN_OR_RETURN(const auto backbone, LoadBackbone(options.model));
-  SLUICE_ASSIGN_OR_RETURN(const int64_t cut, ChooseCut(options, backbone->config()));
+  SLUICE_ASSIGN_OR_RETURN(const int64_t cut, ChooseCut(options.cut, backbone->config().layers));
   SLUICE_ASSIGN_OR_RETURN(RunText text, LoadRunText(options, backbone->config()));
-  SLUICE_ASSIGN_OR_RETURN(const CodecConfig config, ConfigFor(options, backbone->config(), text.train.context()));
+  SLUICE_ASSIGN_OR_RETURN(const CodecConfig config,
+                          ConfigFor(options, backbone->config(), text.batches.train.context()));
   SLUICE_ASSIGN_OR_RETURN(const Sha256Digest model_digest, ModelIdentity(options.model));
 
   torch::manual_seed(options.loop.seed);
   LearnedCodec codec(config);
-  Initialize(options, *backbone, codec, cut, text.train);
+  Initialize(options, *backbone, codec, cut, text.batches.train);
   const bool joint = options.mode == CodecMode::kJoint;
   std::shared_ptr<Backbone> teacher = backbone;
   if (joint) {
@@ -322,9 +305,9 @@ Status TrainAll(const CodecTrainOptions& options) {
       SLUICE_ASSIGN_OR_RETURN(teacher, LoadBackbone(options.model));
     }
   }
-  CodecTask task(options, backbone, teacher, codec, cut, std::move(text.select));
+  CodecTask task(options, backbone, teacher, codec, cut, std::move(text.batches.select));
   const std::string identity = RunIdentity(options, config, ToHex(model_digest), text.identity, cut);
-  SLUICE_RETURN_IF_ERROR(RunTraining(task, text.train, options.loop, options.out / "run", identity));
+  SLUICE_RETURN_IF_ERROR(RunTraining(task, text.batches.train, options.loop, options.out / "run", identity));
   CodecOrigin origin{.model = model_digest, .cut = cut, .lambda = options.lambda};
   if (!joint) return SaveCodec(codec, origin, options.out);
 
@@ -332,10 +315,19 @@ Status TrainAll(const CodecTrainOptions& options) {
   SLUICE_ASSIGN_OR_RETURN(origin.model, ModelIdentity(options.out / "model"));
   SLUICE_RETURN_IF_ERROR(SaveCodec(codec, origin, options.out / "codec"));
   if (!options.train_reference) return OkStatus();
-  return TrainReference(options, text.train, identity);
+  return TrainReference(options, text.batches.train, identity);
 }
 
 }  // namespace
+
+Result<int64_t> ChooseCut(int64_t asked, int64_t layers) {
+  const int64_t cut = asked < 0 ? layers / 2 : asked;
+  if (cut > layers) {
+    return InvalidArgument(
+        fmt::format("cut {} is out of range: the model has {} layers, so 0 to {}", cut, layers, layers));
+  }
+  return cut;
+}
 
 Result<Distortion> ParseDistortion(const std::string& name) {
   if (name == "ce") return Distortion::kCrossEntropy;
@@ -346,9 +338,7 @@ Result<Distortion> ParseDistortion(const std::string& name) {
 
 Status TrainCodec(const CodecTrainOptions& options) {
   if (!(options.lambda > 0)) return InvalidArgument(fmt::format("lambda must be positive, got {}", options.lambda));
-  if (!(options.select_share >= 0 && options.select_share < 1)) {
-    return InvalidArgument(fmt::format("select_share: expected 0 to below 1, got {}", options.select_share));
-  }
+  SLUICE_RETURN_IF_ERROR(CheckSelectShare(options.select_share));
   if (options.mode == CodecMode::kJoint && options.distortion == Distortion::kMse) {
     return InvalidArgument(
         "distortion mse: in joint mode the model would shrink its hidden states to please it; use ce or kl");

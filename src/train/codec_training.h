@@ -42,6 +42,9 @@ struct CodecTrainOptions {
 /// Errors: as RunTraining; as LoadBackbone; InvalidArgument naming the option.
 Status TrainCodec(const CodecTrainOptions& options);
 
+/// The cut to use: `asked`, or the middle when it is negative. Errors: InvalidArgument beyond the last layer.
+Result<int64_t> ChooseCut(int64_t asked, int64_t layers);
+
 Result<Distortion> ParseDistortion(const std::string& name);
 
 }  // namespace sluice

@@ -120,7 +120,8 @@ TEST(DistortionLossTest, DifferentiatesInTheReconstruction) {
   const auto reference = model->Tail(hidden, 2).detach();
   for (const Distortion kind : {Distortion::kCrossEntropy, Distortion::kKl, Distortion::kMse}) {
     auto changed = (hidden + 0.1 * torch::randn_like(hidden)).detach();
-    CheckGradients([&] { return DistortionLoss(kind, *model, 2, tokens, hidden, changed, reference); }, {changed}, 1e-5);
+    CheckGradients([&] { return DistortionLoss(kind, *model, 2, tokens, hidden, changed, reference); }, {changed},
+                   1e-5);
     torch::NoGradGuard no_grad;
     const double same = DistortionLoss(kind, *model, 2, tokens, hidden, hidden, reference).item<double>();
     if (kind == Distortion::kCrossEntropy) {

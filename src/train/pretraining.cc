@@ -78,9 +78,7 @@ std::string Identity(const PretrainOptions& options, std::string_view text) {
 }  // namespace
 
 Status Pretrain(const PretrainOptions& options) {
-  if (!(options.select_share >= 0 && options.select_share < 1)) {
-    return InvalidArgument(fmt::format("select_share: expected 0 to below 1, got {}", options.select_share));
-  }
+  SLUICE_RETURN_IF_ERROR(CheckSelectShare(options.select_share));
   SLUICE_RETURN_IF_ERROR(MakeFolder(options.out));
   SLUICE_ASSIGN_OR_RETURN(const std::string text, ReadText(options.text));
   SLUICE_ASSIGN_OR_RETURN(const auto tokenizer, MakeTokenizer(options, text));
@@ -91,18 +89,10 @@ Status Pretrain(const PretrainOptions& options) {
   if (tokenizer->eos().has_value()) config.eos = {*tokenizer->eos()};
   SLUICE_ASSIGN_OR_RETURN(const auto model, CreateBackbone(config, options.loop.seed));
 
-  const auto held = static_cast<int64_t>(static_cast<double>(tokens.size()) * options.select_share);
-  const auto cut = tokens.end() - held;
-  std::optional<BatchDealer> select;
-  if (held >= options.context) {
-    SLUICE_ASSIGN_OR_RETURN(
-        select, BatchDealer::Create({cut, tokens.end()}, tokenizer->bos(), options.context, options.loop.seed));
-  }
-  tokens.erase(cut, tokens.end());
-  SLUICE_ASSIGN_OR_RETURN(BatchDealer dealer,
-                          BatchDealer::Create(std::move(tokens), tokenizer->bos(), options.context, options.loop.seed));
-  PretrainTask task(model, std::move(select), options.loop.batch);
-  SLUICE_RETURN_IF_ERROR(RunTraining(task, dealer, options.loop, options.out / "run", Identity(options, text)));
+  SLUICE_ASSIGN_OR_RETURN(RunBatches batches, SplitForSelection(std::move(tokens), tokenizer->bos(), options.context,
+                                                                options.select_share, options.loop.seed));
+  PretrainTask task(model, std::move(batches.select), options.loop.batch);
+  SLUICE_RETURN_IF_ERROR(RunTraining(task, batches.train, options.loop, options.out / "run", Identity(options, text)));
   return SaveBackbone(*model, options.out, options.stored);
 }
 

@@ -16,6 +16,7 @@
 #include "cli/verb.h"
 #include "format/hidden_file.h"
 #include "neural/codec_files.h"
+#include "plain/plain_codec.h"
 #include "study/tensor_codec.h"
 #include "study/text_stream.h"
 
@@ -114,10 +115,7 @@ class StreamDecoder {
     }
     // A float codec must run with the threads that encoded; the stream says how many.
     SLUICE_RETURN_IF_ERROR(InitTorch(std::max<int>(1, header.threads)));
-    std::string spec = options.codec;
-    if (plain) {
-      SLUICE_ASSIGN_OR_RETURN(spec, PlainName(header));
-    }
+    const std::string spec = plain ? PlainCodecName(header.codec_id) : options.codec;
     SLUICE_ASSIGN_OR_RETURN(auto codec, OpenTensorCodec(spec, context));
     SLUICE_RETURN_IF_ERROR(codec->Accepts(header).WithContext(options.in.string()));
     return StreamDecoder(std::move(reader), std::move(codec), options.in.string());
@@ -141,12 +139,6 @@ class StreamDecoder {
  private:
   StreamDecoder(StreamReader reader, std::unique_ptr<TensorCodec> codec, std::string name)
       : reader_(std::move(reader)), codec_(std::move(codec)), name_(std::move(name)) {}
-
-  static Result<std::string> PlainName(const StreamHeader& header) {
-    std::string name(8, '\0');
-    std::memcpy(name.data(), &header.codec_id, 8);
-    return name.substr(0, name.find('\0'));
-  }
 
   StreamReader reader_;
   std::unique_ptr<TensorCodec> codec_;

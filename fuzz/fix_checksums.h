@@ -1,0 +1,24 @@
+#ifndef SLUICE_FUZZ_FIX_CHECKSUMS_H_
+#define SLUICE_FUZZ_FIX_CHECKSUMS_H_
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace sluice {
+
+// A checksum hides what lies behind it from mutation: nearly every mutant is refused at once. So every target that
+// reads checked bytes sees each input twice, as it is and with what these functions make of it. They follow the layouts
+// of docs/format.md by themselves, with no help from the readers under test, and keep everything that a checksum or a
+// running count does not decide.
+
+/// Right checksums and counts for the header, the frames and the end frame of a stream, as far as it can be followed.
+std::vector<uint8_t> RepairStream(std::span<const uint8_t> bytes);
+
+/// Right checksums for the header, the chunks and the end mark of an activation archive, and right counts in the
+/// latter.
+std::vector<uint8_t> RepairArchive(std::span<const uint8_t> bytes);
+
+}  // namespace sluice
+
+#endif  // SLUICE_FUZZ_FIX_CHECKSUMS_H_

@@ -1,0 +1,281 @@
+// Writes the first inputs of every fuzz target: small files of each kind, made by the writers themselves from generated
+// numbers and from the model and the text of this repository. Nothing else goes in, so that the corpora carry the
+// licence of the repository. The same program gives the same files.
+//
+//   make_fuzz_seeds FOLDER
+//
+// writes FOLDER/<target>/<name>. What fuzzing finds worth keeping is merged into fuzz/corpus by tools/run_fuzz.sh.
+#include <cstdio>
+#include <filesystem>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/file.h"
+#include "format/hidden_file.h"
+#include "format/npy.h"
+#include "format/safetensors.h"
+#include "fuzz_input.h"
+#include "plain/hidden_stream.h"
+#include "plain/plain_codec.h"
+#include "rans/rans_encoder.h"
+#include "rans_script.h"
+#include "text/byte_level_bpe.h"
+#include "text/sentencepiece_train.h"
+
+namespace fs = std::filesystem;
+
+namespace sluice {
+namespace {
+
+void OrThrow(const Status& status) {
+  if (!status.ok()) throw std::runtime_error(status.ToString());
+}
+template <typename T>
+T OrThrow(Result<T> result) {
+  OrThrow(result.status());
+  return std::move(*result);
+}
+
+std::vector<uint8_t> RandomBytes(size_t size, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::vector<uint8_t> bytes(size);
+  for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random() >> 11);
+  return bytes;
+}
+
+class Seeds {
+ public:
+  Seeds(fs::path folder, std::string target) : folder_(std::move(folder) / target) { OrThrow(MakeFolder(folder_)); }
+
+  fs::path Path(const std::string& name) const { return folder_ / name; }
+  void Add(const std::string& name, std::span<const uint8_t> bytes) const {
+    OrThrow(WriteFileAtomic(Path(name), bytes));
+  }
+
+ private:
+  fs::path folder_;
+};
+
+/// Hidden states with channels of different size, exact in fp16.
+HiddenStates MakeHidden(uint64_t batch, uint64_t tokens, size_t width, uint32_t seed) {
+  std::mt19937 random(seed);
+  HiddenStates hidden;
+  hidden.batch = batch;
+  hidden.tokens = tokens;
+  hidden.rank = batch == 1 ? 2 : 3;
+  hidden.values = Matrix<float>(batch * tokens, width);
+  for (size_t t = 0; t < batch * tokens; ++t) {
+    for (size_t c = 0; c < width; ++c) {
+      const int drawn = static_cast<int>(random() % 255) - 127;
+      hidden.values.row(t)[c] = static_cast<float>(drawn) / static_cast<float>(8 << (c % 5));
+    }
+  }
+  return hidden;
+}
+
+void MakeStreams(const fs::path& folder) {
+  const Seeds seeds(folder, "stream");
+  for (const PlainCodecInfo& info : ListPlainCodecs()) {
+    const auto codec = OrThrow(MakePlainCodec(info.spec));
+    for (const uint64_t batch : {1, 3}) {
+      const HiddenStates hidden = MakeHidden(batch, 5, batch == 1 ? 7 : 33, 1);
+      StreamWriter writer = OrThrow(StreamWriter::ToMemory(PlainStreamHeader(*codec, hidden)));
+      OrThrow(EncodeHidden(*codec, hidden, 2, writer));
+      OrThrow(writer.Finish());
+      seeds.Add(std::string(info.spec.substr(0, info.spec.find(':'))) + "-" + std::to_string(batch), writer.Take());
+    }
+  }
+  const StreamHeader learned = {.kind = CodecKind::kInteger,
+                                .flags = kFreshFrames,
+                                .model_id = 1,
+                                .codec_id = 2,
+                                .width = 4,
+                                .cut = 3,
+                                .precision_bits = 12,
+                                .source = DType::kF16};
+  StreamWriter writer = OrThrow(StreamWriter::ToMemory(learned));
+  const std::vector<uint8_t> z = RandomBytes(9, 2);
+  const std::vector<uint8_t> y = RandomBytes(40, 3);
+  const std::vector<std::span<const uint8_t>> sections = {z, y};
+  for (int frame = 0; frame < 3; ++frame) OrThrow(writer.AddChunk(2, 4, sections, {}));
+  OrThrow(writer.Finish());
+  seeds.Add("learned", writer.Take());
+}
+
+void MakeTensorFiles(const fs::path& folder) {
+  const Seeds seeds(folder, "safetensors");
+  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBf16}) {
+    const std::string name(DTypeName(dtype));
+    OrThrow(SaveHidden(seeds.Path(name + ".safetensors"), MakeHidden(1, 3, 5, 4), dtype));
+    OrThrow(SaveHidden(seeds.Path(name + "-batch.safetensors"), MakeHidden(2, 3, 4, 5), dtype));
+    if (dtype != DType::kBf16) OrThrow(SaveHidden(seeds.Path(name + ".npy"), MakeHidden(2, 2, 3, 6), dtype));
+  }
+  const std::vector<uint8_t> bytes = RandomBytes(48, 7);
+  std::vector<TensorView> tensors;
+  for (const DType dtype :
+       {DType::kBool, DType::kU8, DType::kI16, DType::kF8E4M3, DType::kI32, DType::kU64, DType::kF64}) {
+    const uint64_t elements = 48 / DTypeSize(dtype);
+    tensors.push_back({std::string(DTypeName(dtype)), dtype, {2, elements / 2}, bytes});
+    if (dtype == DType::kBool) tensors.back().bytes = tensors.back().bytes.first(0), tensors.back().shape = {0, 3};
+  }
+  tensors.push_back({"scalar", DType::kF32, {}, std::span(bytes).first(4)});
+  OrThrow(WriteSafetensors(seeds.Path("types.safetensors"), tensors, {{"made", "by a generator"}, {"empty", ""}}));
+}
+
+std::vector<uint8_t> TokenizerInput(uint8_t kind, std::string_view text, std::string_view file) {
+  ByteWriter writer;
+  writer.Put(kind);
+  writer.Put(static_cast<uint8_t>(text.size()));
+  writer.PutString(text);
+  writer.PutString(file);
+  return std::move(writer).Take();
+}
+
+/// The bytes in the printable alphabet of byte-level vocabularies, quoted, each with its id.
+std::string ByteVocabulary() {
+  std::string json = "{";
+  for (uint32_t code = 0, id = 0; id < 256; ++code) {
+    std::string character(1, static_cast<char>(code));
+    if (code >= 0x80) character = {static_cast<char>(0xC0 | code >> 6), static_cast<char>(0x80 | (code & 0x3F))};
+    if (!ByteLevelBytes(character).ok()) continue;
+    if (code == '"' || code == '\\') character.insert(0, 1, '\\');
+    json += "\"" + character + "\":" + std::to_string(id++) + ",";
+  }
+  return json + R"("ab":256,"abc":257,"aa":258,"<|endoftext|>":259})";
+}
+
+/// Special pieces, the bytes by name, and a few characters and words, handed to `put` with their ids.
+template <typename Put>
+void ForPieces(std::string_view space, const Put& put) {
+  int id = 0;
+  for (const char* special : {"<unk>", "<s>", "</s>"}) put(std::string(special), id++);
+  for (int byte = 0; byte < 256; ++byte) {
+    char name[8];
+    std::snprintf(name, sizeof(name), "<0x%02X>", static_cast<unsigned>(byte));
+    put(std::string(name), id++);
+  }
+  const std::string mark(space);
+  for (const std::string& piece :
+       {mark, std::string("a"), std::string("b"), mark + "a", std::string("ab"), mark + "ab"})
+    put(piece, id++);
+}
+
+std::string Llama2cFile() {
+  ByteWriter writer;
+  writer.Put<int32_t>(8);
+  ForPieces(" ", [&](const std::string& piece, int id) {
+    writer.Put<float>(static_cast<float>(-id));
+    writer.Put<int32_t>(static_cast<int32_t>(piece.size()));
+    writer.PutString(piece);
+  });
+  return {writer.bytes().begin(), writer.bytes().end()};
+}
+
+std::string CharJson(const std::string& rules) {
+  const std::string mark = "\xE2\x96\x81";
+  std::string vocabulary;
+  ForPieces(mark, [&](const std::string& piece, int id) {
+    vocabulary += (vocabulary.empty() ? "\"" : ",\"") + piece + "\":" + std::to_string(id);
+  });
+  return "{" + rules +
+         R"("added_tokens":[{"id":1,"content":"<s>","special":true}],"model":{"type":"BPE","byte_fallback":true,)" +
+         "\"vocab\":{" + vocabulary + "},\"merges\":[[\"" + mark + "\",\"a\"],\"a b\",\"" + mark + "a b\"]}}";
+}
+
+void MakeTokenizers(const fs::path& folder) {
+  const Seeds seeds(folder, "tokenizers");
+  const std::string text = "abc aab \xC3\xA9\n12 it's";
+  const std::string byte_level = R"("pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false},)";
+  const std::string model =
+      "\"model\":{\"type\":\"BPE\",\"vocab\":" + ByteVocabulary() + R"(,"merges":["a b","ab c",["a","a"]]}})";
+  seeds.Add("json-bytes", TokenizerInput(0, text, "{" + byte_level + model));
+  seeds.Add("json-nfc", TokenizerInput(0, text,
+                                       "{\"normalizer\":{\"type\":\"NFC\"}," + byte_level +
+                                           R"("added_tokens":[{"id":260,"content":"  ","normalized":true}],)" + model));
+  seeds.Add("json-metaspace",
+            TokenizerInput(0, text,
+                           CharJson("\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"\xE2\x96\x81\","
+                                    "\"prepend_scheme\":\"first\",\"split\":false},")));
+  seeds.Add(
+      "json-replace",
+      TokenizerInput(
+          0, text,
+          CharJson(
+              "\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"\xE2\x96\x81\"},")));
+  const std::string merges = "#version: 0.2\na b\nab c\na a\n";
+  seeds.Add("gpt2", TokenizerInput(1, text, ByteVocabulary() + std::string(1, '\0') + merges));
+  seeds.Add("llama2c", TokenizerInput(2, text, Llama2cFile()));
+  seeds.Add("wordpiece", TokenizerInput(3, text, "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\n##a\n##b\nab\n'\nit\ns\n12\n##c\n"));
+}
+
+void MakeSentencePiece(const fs::path& folder) {
+  const Seeds seeds(folder, "sentencepiece");
+  const std::string text = "the cat sat on a mat, the caterpillar on the other cat.\n";
+  const auto add = [&](const std::string& name, const std::string& model) {
+    std::vector<uint8_t> bytes = {static_cast<uint8_t>(text.size())};
+    bytes.insert(bytes.end(), text.begin(), text.end());
+    bytes.insert(bytes.end(), model.begin(), model.end());
+    seeds.Add(name, bytes);
+  };
+  add("shipped", OrThrow(ReadFile(fs::path(SLUICE_SOURCE_DIR) / "models/default/tokenizer.model")));
+  std::string corpus;
+  for (int i = 0; i < 50; ++i) corpus += text;
+  const fs::path model = seeds.Path("small");
+  OrThrow(TrainSentencePiece(corpus, 290, model));
+  add("small", OrThrow(ReadFile(model)));
+}
+
+/// A script of `kinds` and a stream that it decodes.
+std::vector<uint8_t> RansInput(uint8_t lanes, uint8_t precision, uint8_t kinds) {
+  std::vector<uint8_t> bytes = {lanes, precision, 7};
+  for (const uint8_t weight : {1, 3, 10, 30, 90, 30, 10, 2}) bytes.insert(bytes.end(), {weight, 5});
+  bytes.insert(bytes.end(), {4, 0, 5, kinds});
+  FuzzInput input(bytes.data(), bytes.size());
+  const RansScript script(input);
+  RansEncoder encoder = OrThrow(RansEncoder::Create(script.lanes, script.precision));
+  std::mt19937 random(lanes);
+  for (uint32_t i = 0; i < script.count; ++i) {
+    script.Encode(i, script.Fit(i, static_cast<int32_t>(random() % 9) - 5), encoder);
+  }
+  const std::vector<uint8_t> stream = encoder.Finish(script.seal);
+  bytes.insert(bytes.end(), stream.begin(), stream.end());
+  return bytes;
+}
+
+void MakeRans(const fs::path& folder) {
+  const Seeds decode(folder, "rans_decode");
+  const Seeds round_trip(folder, "round_trip");
+  for (const uint8_t lanes : {1, 2, 4, 8, 16, 32, 64}) {
+    for (const uint8_t kinds : {0x00, 0x55, 0xAA, 0xE4}) {
+      decode.Add("lanes-" + std::to_string(lanes) + "-kinds-" + std::to_string(kinds),
+                 RansInput(lanes, static_cast<uint8_t>(kinds % 7), kinds));
+    }
+    std::vector<uint8_t> input = RandomBytes(400, lanes);
+    input[0] = static_cast<uint8_t>(lanes - 1);
+    round_trip.Add("lanes-" + std::to_string(lanes), input);
+  }
+}
+
+}  // namespace
+}  // namespace sluice
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::fprintf(stderr, "usage: make_fuzz_seeds FOLDER\n");
+    return 2;
+  }
+  try {
+    sluice::MakeStreams(argv[1]);
+    sluice::MakeTensorFiles(argv[1]);
+    sluice::MakeTokenizers(argv[1]);
+    sluice::MakeSentencePiece(argv[1]);
+    sluice::MakeRans(argv[1]);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "make_fuzz_seeds: %s\n", error.what());
+    return 1;
+  }
+  return 0;
+}

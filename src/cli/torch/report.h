@@ -5,7 +5,7 @@
 #include <string>
 
 #include "base/status.h"
-#include "study/evaluation.h"
+#include "study/torch/evaluation.h"
 
 namespace sluice {
 

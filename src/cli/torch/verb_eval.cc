@@ -6,7 +6,7 @@
 #include "cli/torch/report.h"
 #include "cli/torch/torch_verbs.h"
 #include "cli/verb.h"
-#include "study/evaluation.h"
+#include "study/torch/evaluation.h"
 
 namespace sluice {
 

@@ -13,7 +13,7 @@
 #include "base/interrupt.h"
 #include "cli/torch/torch_verbs.h"
 #include "cli/verb.h"
-#include "study/tensor_codec.h"
+#include "study/torch/tensor_codec.h"
 #include "text/tokenizer.h"
 
 namespace sluice {

@@ -17,8 +17,8 @@
 #include "format/hidden_file.h"
 #include "neural/codec_files.h"
 #include "plain/plain_codec.h"
-#include "study/tensor_codec.h"
-#include "study/text_stream.h"
+#include "study/torch/tensor_codec.h"
+#include "study/torch/text_stream.h"
 
 namespace sluice {
 namespace {

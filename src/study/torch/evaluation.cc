@@ -1,4 +1,4 @@
-#include "study/evaluation.h"
+#include "study/torch/evaluation.h"
 
 #include <fmt/format.h>
 

@@ -1,5 +1,5 @@
-#ifndef SLUICE_STUDY_TEXT_STREAM_H_
-#define SLUICE_STUDY_TEXT_STREAM_H_
+#ifndef SLUICE_STUDY_TORCH_TEXT_STREAM_H_
+#define SLUICE_STUDY_TORCH_TEXT_STREAM_H_
 
 #include <torch/torch.h>
 
@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "backbone/backbone.h"
-#include "study/tensor_codec.h"
+#include "study/torch/tensor_codec.h"
 #include "text/corpus.h"
 #include "text/tokenizer.h"
 
@@ -67,4 +67,4 @@ class LanguageScore {
 
 }  // namespace sluice
 
-#endif  // SLUICE_STUDY_TEXT_STREAM_H_
+#endif  // SLUICE_STUDY_TORCH_TEXT_STREAM_H_

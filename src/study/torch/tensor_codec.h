@@ -1,5 +1,5 @@
-#ifndef SLUICE_STUDY_TENSOR_CODEC_H_
-#define SLUICE_STUDY_TENSOR_CODEC_H_
+#ifndef SLUICE_STUDY_TORCH_TENSOR_CODEC_H_
+#define SLUICE_STUDY_TORCH_TENSOR_CODEC_H_
 
 #include <torch/torch.h>
 
@@ -60,4 +60,4 @@ Result<std::unique_ptr<TensorCodec>> OpenTensorCodec(const std::string& spec, co
 
 }  // namespace sluice
 
-#endif  // SLUICE_STUDY_TENSOR_CODEC_H_
+#endif  // SLUICE_STUDY_TORCH_TENSOR_CODEC_H_

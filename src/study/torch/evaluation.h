@@ -1,5 +1,5 @@
-#ifndef SLUICE_STUDY_EVALUATION_H_
-#define SLUICE_STUDY_EVALUATION_H_
+#ifndef SLUICE_STUDY_TORCH_EVALUATION_H_
+#define SLUICE_STUDY_TORCH_EVALUATION_H_
 
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
@@ -9,7 +9,7 @@
 
 #include "base/status.h"
 #include "page/page_content.h"
-#include "study/text_stream.h"
+#include "study/torch/text_stream.h"
 
 namespace sluice {
 
@@ -51,4 +51,4 @@ Result<Evaluation> Evaluate(const EvaluationOptions& options);
 
 }  // namespace sluice
 
-#endif  // SLUICE_STUDY_EVALUATION_H_
+#endif  // SLUICE_STUDY_TORCH_EVALUATION_H_

@@ -1,4 +1,4 @@
-#include "study/tensor_codec.h"
+#include "study/torch/tensor_codec.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "study/text_stream.h"
+#include "study/torch/text_stream.h"
 
 #include <fmt/format.h>
 

@@ -1,7 +1,9 @@
 // The stream of docs/format.md, version 1: what all frames share once, in a header with a checksum of its own; then
 // frames whose checksum covers their header and what their payload decodes to. Checking the decoded integers, and not
 // the payload, is what a split model needs: it also catches a decoder that read good bytes with other tables. Each
-// frame's checksum starts from the stream header's, so that a frame cannot stand in another stream.
+// frame's checksum starts from the stream header's, so that a frame cannot stand in another stream. A token frame has
+// no room for that: a rolling checksum takes in what it decodes to, the codec keeps as many of its bits as fit, and the
+// end frame's checksum begins with it, so that nothing stays unseen to the end.
 #include "format/stream.h"
 
 #include <fmt/format.h>
@@ -14,10 +16,11 @@ namespace sluice {
 namespace {
 
 constexpr std::array<uint8_t, 4> kMagic = {'S', 'L', 'U', 'C'};
-constexpr uint16_t kKnownFlags = kFreshFrames | kResidual | kSideTokens;
+constexpr uint16_t kKnownFlags = kFreshFrames | kResidual | kSideTokens | kSingle;
 constexpr std::array<DType, 3> kSources = {DType::kF32, DType::kF16, DType::kBf16};  // stored as 1, 2, 3
 constexpr int kSectionShift = 4;
 constexpr uint8_t kTypeMask = 15;
+constexpr int kSourceShift = 4;  // of byte 5, whose low bits are the kind
 
 uint32_t HeaderChecksum(std::span<const uint8_t> header) { return Checksum32(header.first(kStreamHeaderSize - 4)); }
 
@@ -44,7 +47,8 @@ Status CheckFrame(const StreamHeader& header, uint64_t batch, uint64_t tokens, s
   if (batch == 0 || batch > kMaxFrameBatch) {
     return Corrupt(fmt::format("batch {}, expected 1 to {}", batch, kMaxFrameBatch));
   }
-  const uint64_t most = std::min(kMaxFrameTokens, kMaxFrameElements / header.width) / batch;
+  const uint64_t tokens_limit = (header.flags & kSingle) != 0 ? kMaxSingleTokens : kMaxFrameTokens;
+  const uint64_t most = std::min(tokens_limit, kMaxFrameElements / header.width) / batch;
   if (tokens == 0 || tokens > most) {
     return Corrupt(
         fmt::format("{} tokens in each of {} rows of width {}, expected 1 to {}", tokens, batch, header.width, most));
@@ -55,8 +59,25 @@ Status CheckFrame(const StreamHeader& header, uint64_t batch, uint64_t tokens, s
   return OkStatus();
 }
 
+uint64_t SectionLimit(const StreamHeader& header) {
+  return (header.flags & kSingle) != 0 ? kMaxSingleSectionBytes : kMaxSectionBytes;
+}
+
+Status CheckTokenFrame(const StreamHeader& header, uint32_t batch) {
+  if (header.kind != CodecKind::kInteger || (header.flags & (kFreshFrames | kSingle)) != 0) {
+    return Unsupported(fmt::format("a token frame in a stream of codec kind {} with flags {:#06x}",
+                                   static_cast<int>(header.kind), header.flags));
+  }
+  if (batch != 1) return Corrupt(fmt::format("a token frame after one of {} rows", batch));
+  return OkStatus();
+}
+
 // What a caller hands to the writer is an argument, not a file.
 Status AsArgument(const Status& status) { return status.ok() ? status : InvalidArgument(status.message()); }
+
+uint32_t RollAFrame(uint32_t rolling, uint32_t checksum) {
+  return Checksum32({reinterpret_cast<const uint8_t*>(&checksum), sizeof(checksum)}, rolling);
+}
 
 uint32_t StoredChecksum(uint32_t stream_checksum, std::span<const uint8_t> header, std::span<const uint8_t> payload) {
   return Checksum32(payload, Checksum32(header, stream_checksum));
@@ -68,7 +89,7 @@ std::vector<uint8_t> HeaderBytes(const StreamHeader& header) {
   ByteWriter writer;
   writer.PutBytes(kMagic);
   writer.Put<uint8_t>(kStreamVersion);
-  writer.Put<uint8_t>(static_cast<uint8_t>(header.kind));
+  writer.Put<uint8_t>(static_cast<uint8_t>(static_cast<size_t>(header.kind) | (source + 1) << kSourceShift));
   writer.Put<uint16_t>(header.flags);
   writer.Put<uint64_t>(header.model_id);
   writer.Put<uint64_t>(header.codec_id);
@@ -77,9 +98,6 @@ std::vector<uint8_t> HeaderBytes(const StreamHeader& header) {
   writer.Put<uint8_t>(header.precision_bits);
   writer.Put<uint8_t>(header.threads);
   writer.Put<uint32_t>(header.profile);
-  writer.Put<uint8_t>(static_cast<uint8_t>(source + 1));
-  writer.Put<uint8_t>(0);
-  writer.Put<uint16_t>(0);
   writer.Put<uint32_t>(Checksum32(writer.bytes()));
   return std::move(writer).Take();
 }
@@ -87,11 +105,14 @@ std::vector<uint8_t> HeaderBytes(const StreamHeader& header) {
 }  // namespace
 
 uint32_t FrameChecksum(uint32_t stream_checksum, std::span<const uint8_t> frame_header, IntegerPieces integers) {
-  uint32_t checksum = Checksum32(frame_header, stream_checksum);
+  return RollingChecksum(Checksum32(frame_header, stream_checksum), integers);
+}
+
+uint32_t RollingChecksum(uint32_t before, IntegerPieces integers) {
   for (const std::span<const int32_t> piece : integers) {
-    checksum = Checksum32({reinterpret_cast<const uint8_t*>(piece.data()), piece.size_bytes()}, checksum);
+    before = Checksum32({reinterpret_cast<const uint8_t*>(piece.data()), piece.size_bytes()}, before);
   }
-  return checksum;
+  return before;
 }
 
 Status Frame::Verify(IntegerPieces integers) const {
@@ -108,7 +129,7 @@ Result<StreamWriter> StreamWriter::ToMemory(const StreamHeader& header) {
   }
   StreamWriter writer(header, std::nullopt);
   const std::vector<uint8_t> bytes = HeaderBytes(header);
-  writer.stream_checksum_ = HeaderChecksum(bytes);
+  writer.stream_checksum_ = writer.rolling_ = HeaderChecksum(bytes);
   SLUICE_RETURN_IF_ERROR(writer.Emit(bytes));
   return writer;
 }
@@ -117,7 +138,7 @@ Result<StreamWriter> StreamWriter::ToFile(const StreamHeader& header, const std:
   SLUICE_ASSIGN_OR_RETURN(StreamWriter memory, ToMemory(header));
   SLUICE_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
   StreamWriter writer(header, std::move(file));
-  writer.stream_checksum_ = memory.stream_checksum_;
+  writer.stream_checksum_ = writer.rolling_ = memory.stream_checksum_;
   SLUICE_RETURN_IF_ERROR(writer.Emit(memory.Take()));
   return writer;
 }
@@ -125,14 +146,17 @@ Result<StreamWriter> StreamWriter::ToFile(const StreamHeader& header, const std:
 Result<ByteWriter> StreamWriter::BeginFrame(FrameType type, uint32_t batch, uint32_t tokens,
                                             std::span<const std::span<const uint8_t>> sections) {
   SLUICE_RETURN_IF_ERROR(AsArgument(CheckFrame(header_, batch, tokens, sections.size())));
+  const bool single = (header_.flags & kSingle) != 0;
+  if (single && frames_ != 0) return InvalidArgument("a self-contained frame holds one frame, a second was added");
   ByteWriter header;
   header.Put<uint8_t>(static_cast<uint8_t>(static_cast<size_t>(type) | (sections.size() - 1) << kSectionShift));
   header.PutVarint(batch);
   header.PutVarint(tokens);
-  header.PutVarint(tokens_);
+  if (!single) header.PutVarint(tokens_);
   for (const std::span<const uint8_t> section : sections) {
-    if (section.size() > kMaxSectionBytes) {
-      return InvalidArgument(fmt::format("a section of {} bytes, at most {} fit", section.size(), kMaxSectionBytes));
+    if (section.size() > SectionLimit(header_)) {
+      return InvalidArgument(
+          fmt::format("a section of {} bytes, at most {} fit", section.size(), SectionLimit(header_)));
     }
     header.PutVarint(section.size());
   }
@@ -143,7 +167,7 @@ Status StreamWriter::AddChunk(uint32_t batch, uint32_t tokens, std::span<const s
                               IntegerPieces integers) {
   SLUICE_ASSIGN_OR_RETURN(const ByteWriter header, BeginFrame(FrameType::kChunk, batch, tokens, sections));
   SLUICE_RETURN_IF_ERROR(WriteFrame(header, sections, FrameChecksum(stream_checksum_, header.bytes(), integers)));
-  tokens_ += uint64_t{batch} * tokens;
+  Count(batch, tokens);
   return OkStatus();
 }
 
@@ -151,8 +175,26 @@ Status StreamWriter::AddStored(uint32_t batch, uint32_t tokens, std::span<const 
   const std::array<std::span<const uint8_t>, 1> sections = {payload};
   SLUICE_ASSIGN_OR_RETURN(const ByteWriter header, BeginFrame(FrameType::kStored, batch, tokens, sections));
   SLUICE_RETURN_IF_ERROR(WriteFrame(header, sections, StoredChecksum(stream_checksum_, header.bytes(), payload)));
-  tokens_ += uint64_t{batch} * tokens;
+  Count(batch, tokens);
   return OkStatus();
+}
+
+Status StreamWriter::AddToken(uint8_t bits, std::span<const uint8_t> payload, IntegerPieces integers) {
+  SLUICE_RETURN_IF_ERROR(AsArgument(CheckTokenFrame(header_, batch_)));
+  if (bits > kTokenBits) return InvalidArgument(fmt::format("a token frame's bits are {:#x}, more than 7 bits", bits));
+  ByteWriter frame;
+  frame.Put<uint8_t>(static_cast<uint8_t>(static_cast<uint8_t>(FrameType::kToken) | bits));
+  frame.PutBytes(payload);
+  SLUICE_RETURN_IF_ERROR(Emit(frame.bytes()));
+  rolling_ = RollingChecksum(rolling_, integers);
+  Count(1, 1);
+  return OkStatus();
+}
+
+void StreamWriter::Count(uint32_t batch, uint32_t tokens) {
+  ++frames_;
+  tokens_ += uint64_t{batch} * tokens;
+  batch_ = batch;
 }
 
 Status StreamWriter::WriteFrame(const ByteWriter& header, std::span<const std::span<const uint8_t>> sections,
@@ -162,16 +204,20 @@ Status StreamWriter::WriteFrame(const ByteWriter& header, std::span<const std::s
   for (const std::span<const uint8_t> section : sections) frame.PutBytes(section);
   frame.Put<uint32_t>(checksum);
   SLUICE_RETURN_IF_ERROR(Emit(frame.bytes()));
-  ++frames_;
+  rolling_ = RollAFrame(rolling_, checksum);
   return OkStatus();
 }
 
 Status StreamWriter::Finish() {
   ByteWriter end;
-  end.Put<uint8_t>(static_cast<uint8_t>(FrameType::kEnd));
-  end.PutVarint(frames_);
-  end.PutVarint(tokens_);
-  end.Put<uint32_t>(Checksum32(end.bytes(), stream_checksum_));
+  if ((header_.flags & kSingle) == 0) {
+    end.Put<uint8_t>(static_cast<uint8_t>(FrameType::kEnd));
+    end.PutVarint(frames_);
+    end.PutVarint(tokens_);
+    end.Put<uint32_t>(Checksum32(end.bytes(), rolling_));
+  } else if (frames_ == 0) {
+    return InvalidArgument("a self-contained frame without its frame");
+  }
   SLUICE_RETURN_IF_ERROR(Emit(end.bytes()));
   finished_ = true;
   return file_ ? file_->Commit() : OkStatus();
@@ -215,9 +261,9 @@ Status StreamReader::ReadHeader() {
     return Truncated(fmt::format("{} bytes, expected {}", bytes_.size(), kStreamHeaderSize));
   }
   const uint8_t* at = bytes_.data();
-  stream_checksum_ = LoadLe<uint32_t>(at + 40);
+  stream_checksum_ = rolling_ = LoadLe<uint32_t>(at + 36);
   if (HeaderChecksum(bytes_) != stream_checksum_) return Corrupt("its checksum does not match");
-  header_ = {.kind = static_cast<CodecKind>(at[5]),
+  header_ = {.kind = static_cast<CodecKind>(at[5] & kTypeMask),
              .flags = LoadLe<uint16_t>(at + 6),
              .model_id = LoadLe<uint64_t>(at + 8),
              .codec_id = LoadLe<uint64_t>(at + 16),
@@ -226,46 +272,96 @@ Status StreamReader::ReadHeader() {
              .precision_bits = at[30],
              .threads = at[31],
              .profile = LoadLe<uint32_t>(at + 32)};
-  if (at[36] == 0 || at[36] > kSources.size()) return Unsupported(fmt::format("source type {}", at[36]));
-  if (at[37] != 0 || at[38] != 0 || at[39] != 0) return Unsupported("reserved bytes 37 to 39 are not zero");
-  header_.source = kSources[at[36] - 1];
+  const size_t source = at[5] >> kSourceShift;
+  if (source == 0 || source > kSources.size()) return Unsupported(fmt::format("source type {}", source));
+  header_.source = kSources[source - 1];
   offset_ = kStreamHeaderSize;
   return CheckHeader(header_);
 }
 
 Result<std::optional<Frame>> StreamReader::Next() {
   if (ended_) return std::optional<Frame>();
-  const std::string where = fmt::format("frame {} at byte {}", frames_, offset_);
+  const std::string where = fmt::format("frame {} at byte {}", frames_, before_ + offset_);
+  if (token_pending_) return InvalidArgument(where + ": the token frame before it was not consumed");
+  if ((header_.flags & kSingle) != 0 && frames_ == 1) {
+    SLUICE_RETURN_IF_ERROR(FinishSingle());
+    return std::optional<Frame>();
+  }
   ByteReader reader(bytes_.subspan(offset_));
   const Result<uint8_t> type = reader.Get<uint8_t>();
   if (!type.ok()) {
     return Truncated(fmt::format("{}: the stream stops without an end frame; {} tokens are whole", where, tokens_));
   }
-  if (*type == static_cast<uint8_t>(FrameType::kEnd)) {
+  if (*type == static_cast<uint8_t>(FrameType::kEnd) && (header_.flags & kSingle) == 0) {
     SLUICE_RETURN_IF_ERROR(ReadEnd(reader).WithContext(where));
+    offset_ = bytes_.size();
     ended_ = true;
     return std::optional<Frame>();
   }
-  Result<Frame> frame = ReadFrame(reader, *type);
+  const bool token = (*type & static_cast<uint8_t>(FrameType::kToken)) != 0;
+  Result<Frame> frame = token ? ReadToken(reader, *type) : ReadFrame(reader, *type);
   if (!frame.ok()) return frame.status().WithContext(where);
   offset_ += reader.offset();
+  batch_ = frame->batch;
   tokens_ += uint64_t{frame->batch} * frame->tokens;
   ++frames_;
+  token_pending_ = token;
+  if (!token) rolling_ = RollAFrame(rolling_, frame->checksum);
   return std::optional<Frame>(std::move(*frame));
+}
+
+Status StreamReader::FinishSingle() {
+  if (unread() != 0) return Corrupt(fmt::format("{} bytes after a self-contained frame", unread()));
+  ended_ = true;
+  return OkStatus();
+}
+
+Status StreamReader::Consume(size_t bytes, IntegerPieces integers) {
+  if (!token_pending_) return InvalidArgument("there is no token frame to consume");
+  if (bytes > unread()) return InvalidArgument(fmt::format("{} bytes consumed, there are {}", bytes, unread()));
+  offset_ += bytes;
+  rolling_ = RollingChecksum(rolling_, integers);
+  token_pending_ = false;
+  return OkStatus();
+}
+
+void StreamReader::Continue(std::span<const uint8_t> bytes) {
+  before_ += offset_;
+  offset_ = 0;
+  bytes_ = bytes;
+}
+
+Result<Frame> StreamReader::ReadToken(ByteReader& reader, uint8_t type) const {
+  SLUICE_RETURN_IF_ERROR(CheckTokenFrame(header_, batch_));
+  if (tokens_ > kMaxStreamTokens) return Corrupt(fmt::format("more than {} tokens", kMaxStreamTokens));
+  Frame frame;
+  frame.type = FrameType::kToken;
+  frame.batch = frame.tokens = 1;
+  frame.first_token = tokens_;
+  frame.stream_checksum = stream_checksum_;
+  frame.rolling = rolling_;
+  frame.token_bits = type & kTokenBits;
+  frame.offset = before_ + offset_;
+  frame.header_bytes = bytes_.subspan(offset_, reader.offset());
+  frame.sections.push_back(bytes_.subspan(offset_ + reader.offset()));
+  return frame;
 }
 
 Result<Frame> StreamReader::ReadFrame(ByteReader& reader, uint8_t type) const {
   Frame frame;
   frame.type = static_cast<FrameType>(type & kTypeMask);
   frame.stream_checksum = stream_checksum_;
-  frame.offset = offset_;
+  frame.rolling = rolling_;
+  frame.offset = before_ + offset_;
   const bool chunk = frame.type == FrameType::kChunk;
   if ((!chunk && frame.type != FrameType::kStored) || chunk == (header_.kind == CodecKind::kPlain)) {
     return Unsupported(fmt::format("frame type {} in a stream of codec kind {}", type, static_cast<int>(header_.kind)));
   }
   SLUICE_ASSIGN_OR_RETURN(const uint64_t batch, reader.GetVarint());
   SLUICE_ASSIGN_OR_RETURN(const uint64_t tokens, reader.GetVarint());
-  SLUICE_ASSIGN_OR_RETURN(frame.first_token, reader.GetVarint());
+  if ((header_.flags & kSingle) == 0) {
+    SLUICE_ASSIGN_OR_RETURN(frame.first_token, reader.GetVarint());
+  }
   const size_t sections = (type >> kSectionShift) + size_t{1};
   SLUICE_RETURN_IF_ERROR(CheckFrame(header_, batch, tokens, sections));
   frame.batch = static_cast<uint32_t>(batch);
@@ -273,18 +369,7 @@ Result<Frame> StreamReader::ReadFrame(ByteReader& reader, uint8_t type) const {
   if (frame.first_token != tokens_ || tokens_ > kMaxStreamTokens) {
     return Corrupt(fmt::format("it begins at token {}, expected {}", frame.first_token, tokens_));
   }
-  std::array<uint64_t, kMaxFrameSections> sizes{};
-  for (size_t i = 0; i < sections; ++i) {
-    SLUICE_ASSIGN_OR_RETURN(sizes[i], reader.GetVarint());
-    if (sizes[i] > kMaxSectionBytes) {
-      return Corrupt(fmt::format("section {} of {} bytes, at most {} are allowed", i, sizes[i], kMaxSectionBytes));
-    }
-  }
-  frame.header_bytes = bytes_.subspan(offset_, reader.offset());
-  for (size_t i = 0; i < sections; ++i) {
-    SLUICE_ASSIGN_OR_RETURN(const std::span<const uint8_t> section, reader.GetBytes(sizes[i]));
-    frame.sections.push_back(section);
-  }
+  SLUICE_RETURN_IF_ERROR(ReadSections(reader, sections, frame));
   SLUICE_ASSIGN_OR_RETURN(frame.checksum, reader.Get<uint32_t>());
   if (chunk) return frame;
   if (sections != 1) return Corrupt(fmt::format("a stored frame of {} sections, expected 1", sections));
@@ -294,12 +379,28 @@ Result<Frame> StreamReader::ReadFrame(ByteReader& reader, uint8_t type) const {
   return frame;
 }
 
+Status StreamReader::ReadSections(ByteReader& reader, size_t sections, Frame& frame) const {
+  std::array<uint64_t, kMaxFrameSections> sizes{};
+  for (size_t i = 0; i < sections; ++i) {
+    SLUICE_ASSIGN_OR_RETURN(sizes[i], reader.GetVarint());
+    if (sizes[i] > SectionLimit(header_)) {
+      return Corrupt(fmt::format("section {} of {} bytes, at most {} are allowed", i, sizes[i], SectionLimit(header_)));
+    }
+  }
+  frame.header_bytes = bytes_.subspan(offset_, reader.offset());
+  for (size_t i = 0; i < sections; ++i) {
+    SLUICE_ASSIGN_OR_RETURN(const std::span<const uint8_t> section, reader.GetBytes(sizes[i]));
+    frame.sections.push_back(section);
+  }
+  return OkStatus();
+}
+
 Status StreamReader::ReadEnd(ByteReader& reader) const {
   SLUICE_ASSIGN_OR_RETURN(const uint64_t frames, reader.GetVarint());
   SLUICE_ASSIGN_OR_RETURN(const uint64_t tokens, reader.GetVarint());
   const std::span<const uint8_t> header = bytes_.subspan(offset_, reader.offset());
   SLUICE_ASSIGN_OR_RETURN(const uint32_t checksum, reader.Get<uint32_t>());
-  if (Checksum32(header, stream_checksum_) != checksum) return Corrupt("the end frame's checksum does not match");
+  if (Checksum32(header, rolling_) != checksum) return Corrupt("the end frame's checksum does not match");
   if (frames != frames_ || tokens != tokens_) {
     return Corrupt(fmt::format("the end frame counts {} frames and {} tokens, {} and {} were read", frames, tokens,
                                frames_, tokens_));

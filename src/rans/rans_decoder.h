@@ -19,9 +19,19 @@ namespace sluice {
 class RansDecoder {
  public:
   /// Borrows `bytes`, the whole stream and nothing else.
-  /// Errors: InvalidArgument as RansEncoder::Create; Truncated when the lanes' states end early; Corrupt when the first
-  /// state is not in its shortest form.
+  /// Errors: InvalidArgument as RansEncoder::Create; Truncated when the bytes end inside the head, the raw bits or the
+  /// lanes' states; Corrupt when the first state or a number is not in its shortest form, or the raw bits have no end.
   static Result<RansDecoder> Create(std::span<const uint8_t> bytes, int lanes, int precision);
+
+  /// A token stream (RansEncoder::FinishToken): its 7 bits, and bytes that begin with it and may go on.
+  /// Errors: InvalidArgument for the precision; Truncated when the bytes end inside the first state; Corrupt when it
+  /// lies outside of its range.
+  static Result<RansDecoder> CreateToken(uint8_t bits, std::span<const uint8_t> bytes, int precision);
+  /// To be called when the tail begins, once.
+  void BeginTail();
+  /// To be called after the last element of a token stream: how many bytes it has. Errors: Truncated when the bytes
+  /// ended before the tail; Corrupt when the state does not end with `check`.
+  Result<size_t> FinishToken(uint8_t check) const;
 
   /// Where the current element lies. Range: [0, 2^precision).
   uint32_t Peek() const { return states_[lane_] & mask_; }
@@ -30,7 +40,9 @@ class RansDecoder {
   void Advance(Interval interval) {
     const uint32_t x = states_[lane_];
     states_[lane_] = Refill(interval.freq * (x >> precision_) + (x & mask_) - interval.start);
-    NextLane();
+    if (laned_ == 0) return;
+    if (++lane_ == lanes_) lane_ = 0;
+    if (--laned_ == 0) EnterStem();
   }
 
   /// The next `count` raw bits, 0 to 32.
@@ -39,56 +51,62 @@ class RansDecoder {
   int lanes() const { return lanes_; }
   int precision() const { return precision_; }
 
-  /// For kernels: the states, renamed so that the current element belongs to the first, and the unread words. A kernel
-  /// may decode whole rounds of lanes by itself, and then tells by SkipWords how many words it took.
+  /// For kernels: the states, renamed so that the current element belongs to the first, the unread words, and how many
+  /// elements are still coded by lanes. A kernel may decode whole rounds of lanes by itself, at most these elements and
+  /// words, and then tells by Skip what it took.
   struct Cursor {
     uint32_t* states;
     const uint8_t* words;
     size_t word_count;
+    uint64_t laned;
   };
   Cursor Aligned();
-  /// Needs: count at most word_count of the last Aligned().
-  void SkipWords(size_t count) { next_ += 2 * count; }
+  void Skip(size_t elements, size_t words);
 
   /// To be called after the last element. Errors: Truncated when the bytes ended before the elements; Corrupt when
-  /// bytes are left over or the states do not end at `seal`.
+  /// bytes, raw bits or elements of lanes are left over or the states do not end as they began.
   Status Finish(uint32_t seal = kRansDefaultSeal) const;
 
  private:
-  RansDecoder(std::span<const uint8_t> bytes, int lanes, int precision)
-      : next_(bytes.data()),
-        end_(bytes.data() + bytes.size()),
-        lanes_(lanes),
+  RansDecoder(int lanes, int precision)
+      : lanes_(lanes),
         precision_(precision),
         low_bits_(RansLowBits(precision)),
         mask_((uint32_t{1} << precision) - 1) {}
 
+  Status ReadHead(std::span<const uint8_t> bytes);
   Status ReadStates();
-  uint32_t TakeRaw(uint32_t* state, int count);
+  uint32_t TakeFromState(uint32_t* state, int count);
+  uint32_t TakeRaw(int count);
+  void EnterStem();
+  uint32_t RefillStem(uint32_t x);
 
   uint32_t Refill(uint32_t x) {
     if (x >> low_bits_ != 0) return x;
-    if (next_ != end_) {
-      x = (x << kRansWordBits) | LoadLe<uint16_t>(next_);
-      next_ += 2;
-    } else if (lanes_ > 1) {
-      x <<= kRansWordBits;
+    if (laned_ == 0) return RefillStem(x);
+    if (next_ == end_) {
       overrun_ = true;
+      return x << kRansWordBits;
     }
+    x = (x << kRansWordBits) | LoadLe<uint16_t>(next_);
+    next_ += 2;
     return x;
   }
-  void NextLane() {
-    if (++lane_ == lanes_) lane_ = 0;
-  }
 
-  const uint8_t* next_;
-  const uint8_t* end_;  // a whole number of words after next_
+  const uint8_t* begin_ = nullptr;  // of a token stream
+  const uint8_t* next_ = nullptr;
+  const uint8_t* end_ = nullptr;  // a whole number of words after next_; there the raw bits begin
+  size_t raw_size_ = 0;           // bytes
+  size_t raw_bits_ = 0;           // not yet taken
+  uint64_t laned_ = 0;            // elements of lanes not yet decoded
   int lanes_;
   int precision_;
   int low_bits_;
   uint32_t mask_;
   int lane_ = 0;
+  int lent_ = 0;  // words of the stem that the other lanes still hold
   bool overrun_ = false;
+  bool lanes_end_well_ = true;
   std::array<uint32_t, kMaxRansLanes> states_{};
 };
 

@@ -7,14 +7,16 @@
 #include "base/interval.h"
 #include "base/status.h"
 #include "rans/rans_layout.h"
+#include "rans/rans_stack.h"
 
 namespace sluice {
 
 /// Collects elements in the order in which they will be decoded and turns them into bytes.
 ///
-/// Element i is coded by lane i mod `lanes`. Raw bits are elements too, one for every 15 bits or part of them.
-/// Cost: 6 bytes an element until Finish; beyond the ideal code length, under 1 byte on average plus the bits of the
-/// seal with one lane, about 19 bits a lane with several.
+/// Element i is coded by lane i mod `lanes`, except for the last ones, which a single lane codes.
+/// Cost: 6 bytes an element, and as many for every 15 raw bits or part of them, until Finish; beyond the ideal code
+/// length, under 1 byte on average plus the bits of the seal with one lane, 3 to 7 bytes and 4 bits a lane with
+/// several.
 class RansEncoder {
  public:
   /// Errors: InvalidArgument when `lanes` is outside [1, 64] or `precision` outside [10, 16].
@@ -31,19 +33,36 @@ class RansEncoder {
   size_t size() const { return elements_.size(); }
 
   /// Encodes everything and leaves the encoder empty. The decoder's Finish must be given the same seal, so a caller's
-  /// checksum can travel here: one lane pays for the seal's own bits, several lanes carry it for nothing.
+  /// checksum can travel here at the cost of its own bits.
   /// Range: seal < 2^30 (higher bits are dropped).
   std::vector<uint8_t> Finish(uint32_t seal = kRansDefaultSeal);
 
+  /// A stream that ends by itself, for a frame of one token: 7 bits for a byte that the caller begins, and bytes.
+  struct Token {
+    uint8_t bits;
+    std::vector<uint8_t> bytes;
+  };
+  /// Encodes everything as a token stream and leaves the encoder empty. `check` are 7 bits that the decoder gives back.
+  /// The last `tail` elements, a number that the decoder must know, are encoded before the first word; about 12 bits'
+  /// worth of elements is best. Cost: 13 bits beyond the ideal code length, `check` included.
+  /// Errors: Unsupported when the tail holds more than a state; Finish must do then, and the encoder is left as it was.
+  /// Needs: one lane (asserted).
+  Result<Token> FinishToken(uint8_t check, size_t tail);
+
  private:
-  /// An interval of 2^precision; raw bits are intervals of freq 1.
+  /// An interval, or up to 15 raw bits: their value in place of the start.
   struct Element {
     uint16_t start;
     uint16_t freq;
-    uint16_t precision;
+    uint16_t raw_count;  // 0 for an interval
   };
 
   RansEncoder(int lanes, int precision) : lanes_(lanes), precision_(precision) {}
+
+  /// Index of the element with which the last `tail` intervals begin.
+  size_t TailBegin(size_t tail) const;
+  /// Pushes the elements [begin, end), from the last to the first.
+  void PushTo(RansStack& stack, size_t begin, size_t end) const;
 
   int lanes_;
   int precision_;

@@ -6,12 +6,12 @@
 
 namespace sluice {
 
-/// Constants of the byte layout that encoder and decoder share.
+/// Constants of the byte layout that encoder and decoder share (docs/format.md, "Entropy-coded stream").
 inline constexpr int kMinRansPrecision = 10;
 inline constexpr int kMaxRansPrecision = 16;
 inline constexpr int kMaxRansLanes = 64;
 inline constexpr int kRansWordBits = 16;
-/// Raw bits are coded in pieces of at most this many, low bits first; each piece is one element.
+/// Raw bits are coded in pieces of at most this many, low bits first.
 inline constexpr int kRansRawPieceBits = 15;
 /// A seal is a number below this that lies under the whole stream; see RansEncoder::Finish.
 inline constexpr uint32_t kRansSealLimit = uint32_t{1} << 30;
@@ -21,13 +21,15 @@ inline constexpr uint32_t kRansDefaultSeal = 1;
 /// reciprocals are exact and signed comparisons work; precision 16 needs one bit more.
 constexpr int RansLowBits(int precision) { return precision > 15 ? 16 : 15; }
 
-/// The state in which one of several lanes begins: 15 bits of the seal below a leading one.
-constexpr uint32_t RansFirstState(uint32_t seal, int low_bits) {
-  return (uint32_t{1} << low_bits) | (seal & ((uint32_t{1} << kRansRawPieceBits) - 1));
-}
+/// The state in which a lane begins that was given one word of the stem.
+constexpr uint32_t RansFirstState(uint16_t word) { return (uint32_t{1} << kRansWordBits) | word; }
 
-/// How many lanes a stream of `symbol_count` symbols should have. A lane costs about 19 bits and buys speed, so the
-/// number grows with the stream: the lanes stay near 0.1 % of two bits a symbol. Range: 1, 2, 4, 8, 16 or 32.
+/// A token stream begins with this many bits outside of its bytes, and carries as many of a checksum below its first
+/// elements.
+inline constexpr int kRansTokenBits = 7;
+
+/// How many lanes a stream of `symbol_count` symbols should have. A lane costs about 4 bits and buys speed, so the
+/// number grows with the stream: the lanes stay under 0.1 % of a bit a symbol. Range: 1, 2, 4, 8, 16 or 32.
 int LanesFor(size_t symbol_count);
 
 }  // namespace sluice

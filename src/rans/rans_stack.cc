@@ -3,14 +3,22 @@
 // before that, 16 bits move out whenever the result would leave the range of states. The decoder undoes the steps in
 // the opposite order, so elements are encoded from the last to the first.
 //
-// What is particular here is the two ends. At the end the lanes would each leave a state of up to 31 bits: all but the
-// first are pushed as raw bits (4 for the length, then the bits below the leading one) into the first, and that one is
-// written in two or three bytes, told apart by the parity of the stream's size, so that nothing is padded. At the
-// beginning a state needs a value: it is the caller's seal. With one lane the seal is the state itself, below the usual
-// range; the decoder stops refilling when the words are used up and arrives at it. With several lanes the decoder could
-// not tell whose turn the last words are, so every lane starts inside the range and the seal fills the bits below the
-// leading one: 15 in the lane of the last element, 15 in the lane of the one before. Lanes are counted from the last
-// element because the number of elements is known only after they have been encoded.
+// What is particular here is how little the lanes cost, about 4 bits each. Usually a lane begins in a state without
+// content (16 bits lost) and ends in one that is written whole. Here a single state, the stem, encodes the last
+// elements, and begins with the caller's seal, below the usual range: its decoder stops refilling when the words are
+// used up and arrives at the seal. As soon as the stem has moved out a word for each other lane, these words, below a
+// leading one, become the states in which those lanes begin, and the stem is a lane like them from then on. The decoder
+// only needs the number of elements that went to lanes to know when to go on with the stem alone. At the end all
+// states but the first are pushed as raw bits (4 for the length, then the bits below the leading one) into the first,
+// and that one is written in two or three bytes, told apart by the parity of the size, so that nothing is padded.
+//
+// A token stream is a single lane whose decoder must find the end of its words by itself. The last elements, the tail,
+// are encoded without words, so that a decoder that knows where the tail begins refills before it and not in it. The
+// seal is a checksum with just enough above it to bring the state into its range by then. The last state lies in 16
+// octaves; it is written in 7 bits and one byte or two, told apart by the first of the bits.
+//
+// Raw bits among the elements of the stem are elements of the stem. Raw bits among those of the lanes go to bits of
+// their own, read backwards, so that a lane's elements follow from their index alone and kernels need not look at them.
 #include "rans/rans_stack.h"
 
 #include <algorithm>
@@ -22,7 +30,7 @@
 namespace sluice {
 
 int LanesFor(size_t symbol_count) {
-  constexpr size_t kSymbolsPerLane = 8192;
+  constexpr size_t kSymbolsPerLane = 4096;
   const size_t lanes = std::bit_floor(std::max<size_t>(symbol_count / kSymbolsPerLane, 1));
   return static_cast<int>(std::min<size_t>(lanes, 32));
 }
@@ -34,22 +42,56 @@ Result<RansStack> RansStack::Create(int lanes, int precision, uint32_t seal) {
   if (precision < kMinRansPrecision || precision > kMaxRansPrecision) {
     return InvalidArgument("rans: precision: expected 10 to 16, got " + std::to_string(precision));
   }
-  return RansStack(lanes, precision, seal & (kRansSealLimit - 1));
+  return RansStack(lanes, precision, seal);
 }
 
 RansStack::RansStack(int lanes, int precision, uint32_t seal)
-    : lanes_(lanes), precision_(precision), low_bits_(RansLowBits(precision)) {
-  states_[0] = seal;
-  for (int lane = lanes_ - 1; lanes_ > 1 && lane >= 0; --lane, seal >>= kRansRawPieceBits) {
-    states_[lane] = RansFirstState(seal, low_bits_);
+    : precision_(precision), low_bits_(RansLowBits(precision)) {
+  Reset(lanes, seal);
+}
+
+void RansStack::Reset(int lanes, uint32_t seal) {
+  assert(lanes >= 1 && lanes <= kMaxRansLanes);
+  lanes_ = lanes;
+  lane_ = 0;
+  in_lanes_ = false;
+  laned_ = 0;
+  states_[0] = seal & (kRansSealLimit - 1);
+  words_.clear();
+  raw_.clear();
+  raw_pending_ = 0;
+  raw_pending_count_ = 0;
+}
+
+void RansStack::Spread() {
+  for (int lane = 1; lane < lanes_; ++lane) {
+    states_[lane] = RansFirstState(words_.back());
+    words_.pop_back();
   }
+  in_lanes_ = true;
 }
 
 void RansStack::PushBits(uint32_t value, int count) {
   assert(count >= 0 && count <= 32);
   for (int at = (count - 1) / kRansRawPieceBits * kRansRawPieceBits; at >= 0 && count > 0; at -= kRansRawPieceBits) {
     const int piece = std::min(count - at, kRansRawPieceBits);
-    Push({(value >> at) & ((uint32_t{1} << piece) - 1), 1}, piece);
+    PushPiece((value >> at) & ((uint32_t{1} << piece) - 1), piece);
+  }
+}
+
+void RansStack::PushPiece(uint32_t value, int count) {
+  if (in_lanes_) {
+    PutRaw(value, count);
+  } else {
+    states_[0] = Absorb(states_[0], {value, 1}, count);
+  }
+}
+
+void RansStack::PutRaw(uint32_t value, int count) {
+  raw_pending_ |= value << raw_pending_count_;
+  raw_pending_count_ += count;
+  for (; raw_pending_count_ >= 8; raw_pending_count_ -= 8, raw_pending_ >>= 8) {
+    raw_.push_back(static_cast<uint8_t>(raw_pending_));
   }
 }
 
@@ -66,25 +108,52 @@ void RansStack::Fold(uint32_t value, int count) {
   }
 }
 
-std::vector<uint8_t> RansStack::Finish() {
-  AlignedStates();
-  for (int lane = lanes_ - 1; lane > 0; --lane) {
-    const int length = std::bit_width(states_[lane]) - 1;
-    Fold(states_[lane] - (uint32_t{1} << length), length);
-    Fold(static_cast<uint32_t>(length - low_bits_), 4);
+void RansStack::Finish(std::vector<uint8_t>& out) {
+  if (raw_.size() + static_cast<size_t>(raw_pending_count_) > 0) {
+    PutRaw(1, 8 - raw_pending_count_);  // the mark above the last bit, and zeros to the end of the byte
+  }
+  if (in_lanes_) {
+    AlignedStates();
+    for (int lane = lanes_ - 1; lane > 0; --lane) {
+      const int length = std::bit_width(states_[lane]) - 1;
+      Fold(states_[lane] - (uint32_t{1} << length), length);
+      Fold(static_cast<uint32_t>(length - low_bits_), 4);
+    }
   }
   uint32_t last = states_[0];
   if (last >= uint32_t{1} << 24) {
     words_.push_back(static_cast<uint16_t>(last));
     last >>= kRansWordBits;
   }
-  const size_t state_bytes = (static_cast<size_t>(std::bit_width(last)) + 7) / 8;
-  std::vector<uint8_t> bytes(state_bytes + 2 * words_.size());
-  for (size_t i = 0; i < state_bytes; ++i) bytes[i] = static_cast<uint8_t>(last >> (8 * i));
-  uint8_t* out = bytes.data() + state_bytes;
-  for (size_t i = words_.size(); i-- > 0; out += 2) StoreLe(words_[i], out);
+  ByteWriter head;
+  if (lanes_ > 1) head.PutVarint(laned_);
+  if (laned_ > 0) head.PutVarint(raw_.size());
+  for (; last > 0; last >>= 8) head.Put(static_cast<uint8_t>(last));
+  out.insert(out.end(), head.bytes().begin(), head.bytes().end());
+  TakeWords(out);
+  out.insert(out.end(), raw_.begin(), raw_.end());
+}
+
+uint8_t RansStack::FinishToken(std::vector<uint8_t>& out) {
+  assert(lanes_ == 1 && InRange());
+  uint32_t last = states_[0];
+  if (last >= uint32_t{1} << 22) {
+    words_.push_back(static_cast<uint16_t>(last));
+    last >>= kRansWordBits;
+  }
+  out.push_back(static_cast<uint8_t>(last));
+  const bool wide = last >= uint32_t{1} << 14;
+  if (wide) out.push_back(static_cast<uint8_t>(last >> 8));
+  TakeWords(out);
+  return static_cast<uint8_t>(wide ? 64 | last >> 16 : last >> 8);
+}
+
+void RansStack::TakeWords(std::vector<uint8_t>& out) {
+  const size_t at = out.size();
+  out.resize(at + 2 * words_.size());
+  uint8_t* to = out.data() + at;
+  for (size_t i = words_.size(); i-- > 0; to += 2) StoreLe(words_[i], to);
   words_.clear();
-  return bytes;
 }
 
 }  // namespace sluice

@@ -23,23 +23,46 @@ class RansStack {
   int lanes() const { return lanes_; }
   int precision() const { return precision_; }
 
-  /// Encodes the element before all those encoded so far: an interval of 2^bits; `bits` is the precision, or the width
-  /// of raw bits, at most 15, which are intervals of freq 1.
-  void Push(Interval interval, int bits) {
+  /// Begins a new stream in the memory of the one before.
+  /// Needs: `lanes` in [1, 64].
+  void Reset(int lanes, uint32_t seal = kRansDefaultSeal);
+
+  /// Encodes the element before all those encoded so far.
+  /// Needs: 1 <= freq < 2^precision, start + freq <= 2^precision (asserted).
+  void Push(Interval interval) {
+    if (!InLanes()) {
+      states_[0] = Absorb(states_[0], interval, precision_);
+      return;
+    }
     lane_ = (lane_ == 0 ? lanes_ : lane_) - 1;
-    states_[lane_] = Absorb(states_[lane_], interval, bits);
+    states_[lane_] = Absorb(states_[lane_], interval, precision_);
+    ++laned_;
   }
   /// What RansDecoder::PopBits(count) gives back: all pieces, the highest first.
   void PushBits(uint32_t value, int count);
 
-  /// Renames the lanes so that the next element to be pushed belongs to the last one, and gives the states. A kernel
-  /// may then encode any number of whole rounds of lanes by itself, adding to words().
+  /// Whether the next element goes to a lane and no longer to the stem. From then on it stays so, and raw bits have a
+  /// place of their own. Needs: an element is pushed next.
+  bool InLanes() {
+    if (!in_lanes_ && lanes_ > 1 && words_.size() + 1 >= static_cast<size_t>(lanes_)) Spread();
+    return in_lanes_;
+  }
+
+  /// For kernels: the states, renamed so that the next element to be pushed belongs to the last lane. A kernel may
+  /// encode any number of whole rounds of lanes by itself, adding to words() and telling by AddLaned how many elements.
+  /// Needs: InLanes(), or a single lane, whose elements are not counted.
   std::span<uint32_t> AlignedStates();
+  void AddLaned(size_t elements) { laned_ += elements; }
   /// Words produced so far, in the reverse of the order of the bytes.
   std::vector<uint16_t>& words() { return words_; }
 
-  /// The bytes. Leaves the stack without use.
-  std::vector<uint8_t> Finish();
+  /// Whether the elements so far have filled the state of a single lane.
+  bool InRange() const { return !words_.empty() || states_[0] >> low_bits_ != 0; }
+
+  /// Appends the bytes. Leaves the stack without use until Reset.
+  void Finish(std::vector<uint8_t>& out);
+  /// Appends the bytes of a token stream and returns its 7 bits. Needs: one lane, InRange().
+  uint8_t FinishToken(std::vector<uint8_t>& out);
 
  private:
   RansStack(int lanes, int precision, uint32_t seal);
@@ -52,14 +75,23 @@ class RansStack {
     }
     return ((x / interval.freq) << bits) + x % interval.freq + interval.start;
   }
+  void Spread();
+  void PushPiece(uint32_t value, int count);
+  void PutRaw(uint32_t value, int count);
   void Fold(uint32_t value, int count);
+  void TakeWords(std::vector<uint8_t>& out);
 
   int lanes_;
   int precision_;
   int low_bits_;
   int lane_ = 0;  // of the element pushed last
+  bool in_lanes_ = false;
+  uint64_t laned_ = 0;  // elements encoded by lanes
   std::array<uint32_t, kMaxRansLanes> states_{};
   std::vector<uint16_t> words_;
+  std::vector<uint8_t> raw_;  // whole bytes
+  uint32_t raw_pending_ = 0;  // fewer than 8 bits
+  int raw_pending_count_ = 0;
 };
 
 }  // namespace sluice

@@ -210,6 +210,16 @@ TEST(TokenizerTest, RejectsDamagedGpt2Files) {
   EXPECT_EQ(code(vocab, "ab\n"), StatusCode::kCorrupt);
 }
 
+TEST(TokenizerTest, RegressesNestedJsonThatExhaustsTheStack) {
+  const size_t depth = 1'000'000;
+  const std::string deep = std::string(depth, '[') + std::string(depth, ']');
+  const std::string head = R"({"model": {"type": "BPE"}, "pre_tokenizer": )";
+  EXPECT_EQ(ParseTokenizerJson(head + deep + "}", {}).status().code(), StatusCode::kCorrupt);
+  EXPECT_EQ(ParseTokenizerJson(head + deep.substr(0, depth), {}).status().code(), StatusCode::kCorrupt);
+  const std::string quoted = R"("\"[)" + deep.substr(0, depth) + "\"";
+  EXPECT_EQ(ParseTokenizerJson(head + quoted + "}", {}).status().code(), StatusCode::kUnsupported);
+}
+
 TEST(TokenizerTest, RejectsDamagedTokenizerJson) {
   const auto code = [](const std::string& text) { return ParseTokenizerJson(text, {}).status().code(); };
   EXPECT_EQ(code(""), StatusCode::kTruncated);
@@ -222,7 +232,7 @@ TEST(TokenizerTest, RejectsDamagedTokenizerJson) {
   EXPECT_EQ(code(R"({"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false},
                      "added_tokens": [{"id": -5, "content": "x"}], "model": {"type": "BPE"}})"),
             StatusCode::kCorrupt);
-  EXPECT_EQ(code(std::string(100000, '[')), StatusCode::kTruncated);
+  EXPECT_EQ(code(std::string(100000, '[')), StatusCode::kCorrupt);
 }
 
 TEST(TokenizerTest, RejectsDamagedLlama2cFiles) {

@@ -20,30 +20,31 @@ constexpr size_t kSampledRows = 4096;  // the spreads of a longer chunk are fitt
 size_t SampleStride(size_t rows) { return std::max<size_t>(1, rows / kSampledRows); }
 
 struct ChannelMoments {
-  std::vector<double> center;
-  std::vector<double> spread;
+  std::vector<float> center;
+  std::vector<float> spread;
 };
 
-ChannelMoments MomentsOf(MatrixView<const double> values) {
+ChannelMoments MomentsOf(MatrixView<const float> values) {
   const size_t width = values.cols();
   std::vector<double> sum(width), square(width), count(width);
-  for (size_t t = 0; t < values.rows(); ++t) {
-    const std::span<const double> row = values.row(t);
+  for (size_t t = 0; t < values.rows(); t += SampleStride(values.rows())) {
+    const float* row = values.row(t).data();
     for (size_t c = 0; c < width; ++c) {
-      const bool known = !std::isnan(row[c]);
-      sum[c] += known ? row[c] : 0;
-      square[c] += known ? row[c] * row[c] : 0;
+      const bool known = row[c] == row[c];
+      const double value = known ? row[c] : 0;
+      sum[c] += value;
+      square[c] += value * value;
       count[c] += known ? 1 : 0;
     }
   }
-  ChannelMoments moments{std::vector<double>(width), std::vector<double>(width)};
+  ChannelMoments moments{std::vector<float>(width), std::vector<float>(width)};
   for (size_t c = 0; c < width; ++c) {
     if (count[c] == 0) continue;
     // The center that the decoder will have; a value too large for it is not worth centering on.
-    const double center = Bfloat16ToFloat(FloatToBfloat16(static_cast<float>(sum[c] / count[c])));
+    const float center = Bfloat16ToFloat(FloatToBfloat16(static_cast<float>(sum[c] / count[c])));
     moments.center[c] = std::isfinite(center) ? center : 0;
     const double mean = sum[c] / count[c];
-    moments.spread[c] = std::sqrt(std::max(0.0, square[c] / count[c] - mean * mean));
+    moments.spread[c] = static_cast<float>(std::sqrt(std::max(0.0, square[c] / count[c] - mean * mean)));
   }
   return moments;
 }
@@ -56,7 +57,7 @@ uint8_t ClassOf(const RowMatcher::Match& match) {
   return static_cast<uint8_t>(1 + std::min<double>(std::floor(2 * octaves), kReferenceClasses - 1));
 }
 
-void FindReferences(MatrixView<const double> values, const ChannelMoments& moments, ChunkFit& fit) {
+void FindReferences(MatrixView<const float> values, const ChannelMoments& moments, ChunkFit& fit) {
   RowMatcher matcher(values, moments.center, moments.spread);
   for (size_t t = 0; t < values.rows(); ++t) {
     const RowMatcher::Match match = matcher.FindAndAdd(t);
@@ -72,28 +73,34 @@ struct ClassSums {
   double count = 0;
 };
 
+// Adds a row and its reference, in units of the channels' spreads.
+void AddRow(std::span<const float> own, std::span<const float> other, const ChannelMoments& moments,
+            std::span<const double> inverse_spread, ClassSums& sum) {
+  for (size_t c = 0; c < own.size(); ++c) {
+    const double x = (static_cast<double>(own[c]) - moments.center[c]) * inverse_spread[c];
+    const double p = (static_cast<double>(other[c]) - moments.center[c]) * inverse_spread[c];
+    if (std::isnan(x) || std::isnan(p)) continue;
+    sum.product += x * p;
+    sum.reference += p * p;
+    sum.own += x * x;
+    sum.count += inverse_spread[c] > 0 ? 1 : 0;
+  }
+}
+
 // Regression weight and residual of each class, over all channels in units of their spread.
-void FitClasses(MatrixView<const double> values, const ChannelMoments& moments, ChunkFit& fit) {
+void FitClasses(MatrixView<const float> values, const ChannelMoments& moments, ChunkFit& fit) {
   std::vector<ClassSums> sums(kReferenceClasses + 1);
+  std::vector<double> inverse(values.cols());
+  for (size_t c = 0; c < inverse.size(); ++c) inverse[c] = moments.spread[c] > 0 ? 1.0 / moments.spread[c] : 0.0;
   for (size_t t = 0; t < values.rows(); t += SampleStride(values.rows())) {
-    ClassSums& sum = sums[fit.row_class[t]];
     if (fit.reference[t] < 0) continue;
-    const std::span<const double> own = values.row(t), other = values.row(static_cast<size_t>(fit.reference[t]));
-    for (size_t c = 0; c < own.size(); ++c) {
-      if (!(moments.spread[c] > 0) || std::isnan(own[c]) || std::isnan(other[c])) continue;
-      const double x = (own[c] - moments.center[c]) / moments.spread[c];
-      const double p = (other[c] - moments.center[c]) / moments.spread[c];
-      sum.product += x * p;
-      sum.reference += p * p;
-      sum.own += x * x;
-      sum.count += 1;
-    }
+    AddRow(values.row(t), values.row(static_cast<size_t>(fit.reference[t])), moments, inverse, sums[fit.row_class[t]]);
   }
   fit.model.classes.assign(kReferenceClasses + 1, RowClass{});
   for (size_t i = 1; i < sums.size(); ++i) {
     const ClassSums& sum = sums[i];
     if (sum.count == 0 || !(sum.reference > 0)) continue;
-    const double weight = std::clamp(std::round(64 * sum.product / sum.reference), 0.0, 64.0);
+    const double weight = std::clamp(std::round(64 * sum.product / sum.reference), 1.0, 64.0);
     const double w = weight / 64;
     const double residual = (sum.own - 2 * w * sum.product + w * w * sum.reference) / sum.count;
     const double level = residual > 0 ? kQuarterOctaves * std::log2(residual) / 2 : -127;
@@ -103,22 +110,23 @@ void FitClasses(MatrixView<const double> values, const ChannelMoments& moments, 
 }
 
 // Each channel's spread such that, over all rows, residual / (channel * class) has unit mean square.
-void FitChannels(MatrixView<const double> values, const ChannelMoments& moments, ChunkFit& fit) {
+void FitChannels(MatrixView<const float> values, const ChannelMoments& moments, ChunkFit& fit) {
   const size_t width = values.cols();
   std::vector<double> sum(width), count(width);
   std::vector<double> inverse(fit.model.classes.size());
   for (size_t i = 0; i < inverse.size(); ++i) inverse[i] = std::exp2(-fit.model.classes[i].spread / kQuarterOctaves);
   for (size_t t = 0; t < values.rows(); t += SampleStride(values.rows())) {
-    const std::span<const double> own = values.row(t);
-    const std::span<const double> other = values.row(static_cast<size_t>(std::max<int64_t>(fit.reference[t], 0)));
-    const double weight = fit.model.classes[fit.row_class[t]].weight / 64.0;
+    const float* own = values.row(t).data();
+    const float* other =
+        fit.reference[t] < 0 ? moments.center.data() : values.row(static_cast<size_t>(fit.reference[t])).data();
+    const double weight = fit.model.classes[fit.row_class[t]].weight / 64.0, scale = inverse[fit.row_class[t]];
     for (size_t c = 0; c < width; ++c) {
-      const double p = weight > 0 && !std::isnan(other[c]) ? other[c] : moments.center[c];
-      const double residual =
-          (own[c] - moments.center[c] - weight * (p - moments.center[c])) * inverse[fit.row_class[t]];
-      if (std::isnan(residual)) continue;
-      sum[c] += residual * residual;
-      count[c] += 1;
+      const double center = moments.center[c];
+      const double deviation = other[c] == other[c] ? other[c] - center : 0;
+      const double residual = (own[c] - center - weight * deviation) * scale;
+      const bool known = residual == residual;
+      sum[c] += known ? residual * residual : 0;
+      count[c] += known ? 1 : 0;
     }
   }
   for (size_t c = 0; c < width; ++c) {
@@ -130,15 +138,13 @@ void FitChannels(MatrixView<const double> values, const ChannelMoments& moments,
 
 }  // namespace
 
-ChunkFit FitChunk(MatrixView<const double> values, const ValueLattice& lattice) {
+ChunkFit FitChunk(MatrixView<const float> values) {
   ChunkFit fit;
-  fit.model.lattice = lattice;
-  fit.model.center.resize(values.cols());
-  fit.model.spread.resize(values.cols());
   fit.reference.assign(values.rows(), -1);
   fit.row_class.assign(values.rows(), 0);
   const ChannelMoments moments = MomentsOf(values);
-  for (size_t c = 0; c < values.cols(); ++c) fit.model.center[c] = static_cast<float>(moments.center[c]);
+  fit.model.center = moments.center;
+  fit.model.spread.resize(values.cols());
   FindReferences(values, moments, fit);
   FitClasses(values, moments, fit);
   FitChannels(values, moments, fit);

@@ -16,9 +16,8 @@ struct ChunkFit {
   std::vector<uint8_t> row_class;  ///< 0 exactly where there is no reference
 };
 
-/// Fits centers, spreads, references and classes. Data: values [T, d]; NaN stands for an element that is coded as it
-/// is. `lattice` holds all other values.
-ChunkFit FitChunk(MatrixView<const double> values, const ValueLattice& lattice);
+/// Fits centers, spreads, references and classes. Data: values [T, d]; NaN stands for an element that is kept as it is.
+ChunkFit FitChunk(MatrixView<const float> values);
 
 }  // namespace sluice
 

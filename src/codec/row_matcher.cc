@@ -13,30 +13,42 @@ namespace {
 constexpr size_t kTables = 16;
 constexpr size_t kKeyBits = 11;
 constexpr size_t kWays = 4;
-constexpr double kStepsInSpread = 32;
+constexpr float kStepsInSpread = 32;
 constexpr uint32_t kNone = UINT32_MAX;
 
-// Written so that NaN becomes 0, and values far out the edge.
-uint8_t ToByte(double value, double center, double scale) {
-  const double scaled = (value - center) * scale + 128.5;
-  return static_cast<uint8_t>(scaled < 255 ? (scaled > 0 ? scaled : 0) : (scaled >= 255 ? 255 : 0));
+// NaN becomes the center, and values far out the edge.
+void ToBytes(size_t width, const float* row, const float* center, const float* scale, uint8_t* out) {
+  for (size_t c = 0; c < width; ++c) {
+    const float scaled = (row[c] - center[c]) * scale[c];
+    const float low = scaled > -127 ? scaled : -127;  // NaN too
+    const float limited = low < 127 ? low : 127;
+    out[c] = static_cast<uint8_t>(static_cast<int32_t>(scaled == scaled ? limited + 128.5f : 128.0f));
+  }
 }
 
 }  // namespace
 
-RowMatcher::RowMatcher(MatrixView<const double> rows, std::span<const double> center, std::span<const double> spread)
-    : width_(rows.cols()), rows_(rows.size()), buckets_(kTables * kWays << kKeyBits, -1) {
-  std::vector<double> scale(width_);
-  for (size_t c = 0; c < width_; ++c) scale[c] = spread[c] > 0 ? kStepsInSpread / spread[c] : 0;
-  for (size_t t = 0; t < rows.rows(); ++t) {
-    const double* row = rows.row(t).data();
-    for (size_t c = 0; c < width_; ++c) rows_[t * width_ + c] = ToByte(row[c], center[c], scale[c]);
+RowMatcher::RowMatcher(MatrixView<const float> rows, std::span<const float> center, std::span<const float> spread)
+    : width_(rows.cols()), active_(0), rows_(rows.size()), buckets_(kTables * kWays << kKeyBits, -1) {
+  std::vector<float> scale(width_);
+  std::vector<uint32_t> active;
+  for (size_t c = 0; c < width_; ++c) {
+    scale[c] = spread[c] > 0 ? kStepsInSpread / spread[c] : 0;
+    if (std::isfinite(scale[c]) && scale[c] > 0)
+      active.push_back(static_cast<uint32_t>(c));
+    else
+      scale[c] = 0;
   }
+  active_ = active.size();
+  for (size_t t = 0; t < rows.rows(); ++t) {
+    ToBytes(width_, rows.row(t).data(), center.data(), scale.data(), rows_.data() + t * width_);
+  }
+  if (active.empty()) active.push_back(0);
   // Any fixed scatter will do: a linear congruential sequence.
   uint64_t state = 1;
   for (size_t i = 0; i < kTables * kKeyBits; ++i) {
     state = state * 6364136223846793005u + 1442695040888963407u;
-    channels_.push_back(static_cast<uint32_t>((state >> 33) % width_));
+    channels_.push_back(active[(state >> 33) % active.size()]);
   }
 }
 
@@ -77,7 +89,7 @@ RowMatcher::Match RowMatcher::FindAndAdd(size_t t) {
   }
   last_match_ = best;
   if (best < 0) return {};
-  return {best, best_distance / (kStepsInSpread * static_cast<double>(width_))};
+  return {best, best_distance / (kStepsInSpread * static_cast<double>(std::max<size_t>(1, active_)))};
 }
 
 }  // namespace sluice

@@ -1,0 +1,223 @@
+// Three passes over the elements. The first finds for each its expectation, the distance of its bucket from the
+// expected one, and its place in there, and counts the distances; the tables are made from these counts. The second
+// writes the places and looks the distances up; the third, backwards as rANS wants it, encodes them.
+#include "codec/chunk_encoder.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <limits>
+
+#include "codec/bit_packer.h"
+#include "codec/chunk_fit.h"
+#include "codec/chunk_model.h"
+#include "rans/rans_stack.h"
+
+namespace sluice {
+namespace {
+
+constexpr int32_t kReach = 1023;  // larger residuals are not counted one by one
+constexpr int kTailShift = 11;    // the rarest 1 in 2^11 residuals on each side are left out of their table
+constexpr int16_t kRawMark = std::numeric_limits<int16_t>::min();
+constexpr int16_t kZeroMark = kRawMark + 1;
+constexpr int16_t kFarMark = kRawMark + 2;
+
+// How one element is written.
+struct CodedElement {
+  uint32_t place;
+  int32_t bucket;
+  int16_t residual;  // or a mark
+  uint8_t table;
+  uint8_t place_bits;
+};
+
+struct Histogram {
+  std::array<uint32_t, 2 * kReach + 1> counts{};
+  uint32_t raw = 0;
+  uint32_t zero = 0;
+  uint32_t far = 0;
+
+  uint64_t total() const { return uint64_t{raw} + zero + far; }
+};
+
+class ChunkEncoder {
+ public:
+  ChunkEncoder(const ChunkInput& in, ChunkValues values)
+      : in_(in), values_(std::move(values)), coded_(in.tokens * in.width), histograms_(kResidualTables) {
+    fit_ = FitChunk(values_.values.View());
+    fit_.model.step = values_.step;
+    fit_.model.mantissa = values_.mantissa;
+    fit_.model.signed_zeros = values_.signed_zeros;
+  }
+
+  Status Encode(ByteWriter& writer) {
+    Analyze();
+    SLUICE_RETURN_IF_ERROR(FitTables());
+    const std::vector<uint8_t> raw = WriteRawBits();
+    SLUICE_ASSIGN_OR_RETURN(const std::vector<uint8_t> coded, EncodeSymbols());
+    fit_.model.Write(writer);
+    writer.PutVarint(coded.size());
+    writer.PutBytes(coded);
+    writer.PutBytes(raw);
+    return OkStatus();
+  }
+
+ private:
+  void Analyze() {
+    ExpectedRow expected(in_.width);
+    for (size_t t = 0; t < in_.tokens; ++t) {
+      const int64_t reference = fit_.reference[t];
+      const std::span<const float> other = reference < 0 ? std::span<const float>(fit_.model.center)
+                                                         : values_.values.row(static_cast<size_t>(reference));
+      fit_.model.Expect(fit_.row_class[t], other, expected);
+      if (fit_.model.grid()) {
+        for (size_t c = 0; c < in_.width; ++c) AnalyzeGrid(t, c, expected);
+      } else {
+        for (size_t c = 0; c < in_.width; ++c) AnalyzeFloat(t, c, expected);
+      }
+    }
+  }
+
+  void AnalyzeFloat(size_t t, size_t c, const ExpectedRow& expected) {
+    float& value = values_.values.row(t)[c];
+    CodedElement& coded = coded_[t * in_.width + c];
+    coded.table = static_cast<uint8_t>(expected.table[c]);
+    const int k = expected.k[c];
+    const int octave = ExponentOf(value) - k;
+    if (octave >= -1 - kMaxDepth && octave < 20 && value == value) {
+      const LatticeParts parts = SplitFloat(value, fit_.model.mantissa, k);
+      coded.place = parts.place;
+      coded.place_bits = static_cast<uint8_t>(parts.place_bits);
+      return CountResidual(parts.bucket, expected.bucket[c], coded);
+    }
+    if (value == 0) {
+      coded.residual = kZeroMark;
+      coded.place_bits = fit_.model.signed_zeros ? 1 : 0;
+      coded.place = std::bit_cast<uint32_t>(value) >> 31;
+      ++histograms_[coded.table].zero;
+      return;
+    }
+    KeepRaw(t, c, coded);
+  }
+
+  void AnalyzeGrid(size_t t, size_t c, const ExpectedRow& expected) {
+    const float value = values_.values.row(t)[c];
+    CodedElement& coded = coded_[t * in_.width + c];
+    coded.table = static_cast<uint8_t>(expected.table[c]);
+    const int k = expected.k[c];
+    const auto integer = static_cast<int32_t>(value == value ? value : 0);
+    const int32_t bucket = integer >> k;
+    if (value != value || std::abs(bucket) > kBucketLimit) return KeepRaw(t, c, coded);
+    coded.place = static_cast<uint32_t>(integer) & ((1u << k) - 1);
+    coded.place_bits = static_cast<uint8_t>(k);
+    CountResidual(bucket, expected.bucket[c], coded);
+  }
+
+  void CountResidual(int32_t bucket, int32_t expected, CodedElement& coded) {
+    const int32_t residual = bucket - expected;
+    Histogram& histogram = histograms_[coded.table];
+    coded.bucket = bucket;
+    if (static_cast<uint32_t>(residual + kReach) <= 2 * kReach) {
+      coded.residual = static_cast<int16_t>(residual);
+      ++histogram.counts[static_cast<size_t>(residual + kReach)];
+    } else {
+      coded.residual = kFarMark;
+      ++histogram.far;
+    }
+  }
+
+  // The decoder will have the center in its place.
+  void KeepRaw(size_t t, size_t c, CodedElement& coded) {
+    coded.residual = kRawMark;
+    coded.place = WordAt(in_.bytes, in_.dtype, t * in_.width + c);
+    coded.place_bits = static_cast<uint8_t>(8 * DTypeSize(in_.dtype));
+    values_.values.row(t)[c] = fit_.model.center[c];
+    ++histograms_[coded.table].raw;
+  }
+
+  Status FitTables() {
+    std::vector<uint64_t> class_counts(fit_.model.classes.size());
+    for (const uint8_t row_class : fit_.row_class) ++class_counts[row_class];
+    SLUICE_ASSIGN_OR_RETURN(fit_.model.row_class, FrequencyTable::FromWeights(class_counts, kActivationPrecision));
+    for (size_t i = 0; i < histograms_.size(); ++i) {
+      SLUICE_ASSIGN_OR_RETURN(fit_.model.residual[i], FitTable(histograms_[i]));
+    }
+    return OkStatus();
+  }
+
+  // A table over the residuals between the two thin tails.
+  static Result<std::optional<ResidualTable>> FitTable(const Histogram& histogram) {
+    const auto& counts = histogram.counts;
+    uint64_t total = 0;
+    for (const uint32_t count : counts) total += count;
+    if (total + histogram.total() == 0) return std::optional<ResidualTable>();
+    size_t low = 0, high = counts.size();
+    uint64_t below = 0, above = 0;
+    while (low < high && below + counts[low] <= total >> kTailShift) below += counts[low++];
+    while (high > low && above + counts[high - 1] <= total >> kTailShift) above += counts[--high];
+    std::vector<uint64_t> weights = {histogram.raw, histogram.zero, histogram.far + below + above};
+    weights.insert(weights.end(), counts.begin() + static_cast<ptrdiff_t>(low),
+                   counts.begin() + static_cast<ptrdiff_t>(high));
+    SLUICE_ASSIGN_OR_RETURN(FrequencyTable table, FrequencyTable::FromWeights(weights, kActivationPrecision));
+    return std::optional<ResidualTable>({static_cast<int32_t>(low) - kReach, std::move(table)});
+  }
+
+  static size_t SymbolOf(const CodedElement& coded, const ResidualTable& table) {
+    if (coded.residual == kRawMark) return kRawSymbol;
+    if (coded.residual == kZeroMark) return kZeroSymbol;
+    const auto offset = static_cast<size_t>(int64_t{coded.residual} - table.first);
+    return offset < table.frequencies.size() - kFirstResidual ? offset + kFirstResidual : kFarSymbol;
+  }
+
+  std::vector<uint8_t> WriteRawBits() {
+    BitPacker raw;
+    int64_t last_distance = 0;
+    symbols_.resize(coded_.size());
+    size_t i = 0;
+    for (size_t t = 0; t < in_.tokens; ++t) {
+      if (fit_.reference[t] >= 0) {
+        const int64_t distance = static_cast<int64_t>(t) - fit_.reference[t];
+        raw.Put(distance == last_distance ? 1 : 0, 1);
+        if (distance != last_distance) raw.Put(static_cast<uint64_t>(distance - 1), std::bit_width(t - 1));
+        last_distance = distance;
+      }
+      for (const size_t end = i + in_.width; i < end; ++i) {
+        const CodedElement& coded = coded_[i];
+        const ResidualTable& table = *fit_.model.residual[coded.table];
+        const size_t symbol = SymbolOf(coded, table);
+        if (symbol == kFarSymbol) raw.Put(static_cast<uint64_t>(coded.bucket + (1 << (kFarBits - 1))), kFarBits);
+        raw.Put(coded.place, coded.place_bits);
+        const Interval interval = table.frequencies.At(symbol);
+        symbols_[i] = interval.start << 16 | interval.freq;
+      }
+    }
+    return std::move(raw).Take();
+  }
+
+  // Row classes first, then the elements.
+  Result<std::vector<uint8_t>> EncodeSymbols() {
+    const int lanes = LanesFor(in_.tokens + symbols_.size());
+    SLUICE_ASSIGN_OR_RETURN(RansStack stack, RansStack::Create(lanes, kActivationPrecision));
+    for (size_t i = symbols_.size(); i-- > 0;) stack.Push({symbols_[i] >> 16, symbols_[i] & 0xFFFF});
+    for (size_t t = in_.tokens; t-- > 0;) stack.Push(fit_.model.row_class->At(fit_.row_class[t]));
+    std::vector<uint8_t> bytes;
+    stack.Finish(bytes);
+    return bytes;
+  }
+
+  ChunkInput in_;
+  ChunkValues values_;
+  ChunkFit fit_;
+  std::vector<CodedElement> coded_;
+  std::vector<uint32_t> symbols_;
+  std::vector<Histogram> histograms_;
+};
+
+}  // namespace
+
+Status EncodeChunk(const ChunkInput& in, ChunkValues values, ByteWriter& writer) {
+  return ChunkEncoder(in, std::move(values)).Encode(writer);
+}
+
+}  // namespace sluice

@@ -1,5 +1,7 @@
 #include "cli/stream_options.h"
 
+#include "plain/plain_codec.h"
+
 namespace sluice {
 
 const char* const kEncodeExamples =
@@ -16,8 +18,7 @@ const char* const kDecodeExamples =
 
 void AddEncodeOptions(CLI::App& app, EncodeOptions& options) {
   app.add_option("-m,--model", options.model, "Model folder (Hugging Face layout)");
-  app.add_option("--codec", options.codec, "A trained codec's folder, or a name: fp16, int8, q80, zstd:3, ...")
-      ->required();
+  app.add_option("--codec", options.codec, "A trained codec's folder, or a name: " + PlainCodecSpecs())->required();
   auto* text = app.add_option("--text", options.text, "UTF-8 text files whose hidden states are sent");
   auto* hidden =
       app.add_option("--hidden", options.hidden, "Hidden states instead, .safetensors or .npy, [T, d] or [B, T, d]");

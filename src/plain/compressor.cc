@@ -10,14 +10,28 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
 namespace sluice {
+
+using Bytes = std::vector<uint8_t>;
+
+/// One library at one level. Compress gives an empty result and Decompress false where the library refuses.
+class ByteCompressor::Engine {
+ public:
+  virtual ~Engine() = default;
+  virtual Bytes Compress(std::span<const uint8_t> bytes) = 0;
+  /// Fills `out`, whose size is the one expected. False unless the result has exactly that size.
+  virtual bool Decompress(std::span<const uint8_t> bytes, Bytes& out) = 0;
+};
+
 namespace {
 
 constexpr size_t kMaxInput = size_t{1} << 30;
 constexpr int kRawDeflate = -15;
+constexpr int kZlibMemory = 8;
 constexpr int kLz4HcFrom = 3;
 
 constexpr std::array<CompressorInfo, 4> kInfos = {{{Compressor::kDeflate, "deflate", 1, 9, 6},
@@ -25,83 +39,160 @@ constexpr std::array<CompressorInfo, 4> kInfos = {{{Compressor::kDeflate, "defla
                                                    {Compressor::kZstd, "zstd", 1, 22, 3},
                                                    {Compressor::kLz4, "lz4", 1, 12, 1}}};
 
-using Bytes = std::vector<uint8_t>;
-
-Status Failed(std::string_view library) { return Internal(fmt::format("{} failed to compress", library)); }
-
-Result<Bytes> ZlibCompress(std::span<const uint8_t> bytes, int level) {
-  z_stream stream{};
-  if (deflateInit2(&stream, level, Z_DEFLATED, kRawDeflate, 8, Z_DEFAULT_STRATEGY) != Z_OK) return Failed("zlib");
-  Bytes out(deflateBound(&stream, bytes.size()));
-  stream.next_in = const_cast<Bytef*>(bytes.data());
-  stream.avail_in = static_cast<uInt>(bytes.size());
-  stream.next_out = out.data();
-  stream.avail_out = static_cast<uInt>(out.size());
-  const int code = deflate(&stream, Z_FINISH);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  if (code != Z_STREAM_END) return Failed("zlib");
-  return out;
+void SetBuffers(std::span<const uint8_t> in, Bytes& out, z_stream* stream) {
+  stream->next_in = const_cast<Bytef*>(in.data());
+  stream->avail_in = static_cast<uInt>(in.size());
+  stream->next_out = out.data();
+  stream->avail_out = static_cast<uInt>(out.size());
 }
 
-// One byte of room beyond `out` tells a longer result from an exact one.
-bool ZlibDecompress(std::span<const uint8_t> bytes, Bytes& out) {
-  z_stream stream{};
-  if (inflateInit2(&stream, kRawDeflate) != Z_OK) return false;
-  const size_t size = out.size();
-  out.resize(size + 1);
-  stream.next_in = const_cast<Bytef*>(bytes.data());
-  stream.avail_in = static_cast<uInt>(bytes.size());
-  stream.next_out = out.data();
-  stream.avail_out = static_cast<uInt>(out.size());
-  const int code = inflate(&stream, Z_FINISH);
-  const bool exact = code == Z_STREAM_END && stream.total_out == size && stream.avail_in == 0;
-  inflateEnd(&stream);
-  out.resize(size);
-  return exact;
-}
+class ZlibEngine : public ByteCompressor::Engine {
+ public:
+  explicit ZlibEngine(int level) : level_(level) {}
+  ~ZlibEngine() override {
+    if (deflater_ != nullptr) deflateEnd(deflater_.get());
+    if (inflater_ != nullptr) inflateEnd(inflater_.get());
+  }
 
-bool LibdeflateDecompress(std::span<const uint8_t> bytes, Bytes& out) {
-  libdeflate_decompressor* state = libdeflate_alloc_decompressor();
-  if (state == nullptr) return false;
-  size_t used = 0;
-  const libdeflate_result code =
-      libdeflate_deflate_decompress_ex(state, bytes.data(), bytes.size(), out.data(), out.size(), &used, nullptr);
-  libdeflate_free_decompressor(state);
-  return code == LIBDEFLATE_SUCCESS && used == bytes.size();
-}
+  Bytes Compress(std::span<const uint8_t> bytes) override {
+    if (deflater_ == nullptr) {
+      auto stream = std::make_unique<z_stream>();
+      if (deflateInit2(stream.get(), level_, Z_DEFLATED, kRawDeflate, kZlibMemory, Z_DEFAULT_STRATEGY) != Z_OK)
+        return {};
+      deflater_ = std::move(stream);
+    }
+    deflateReset(deflater_.get());
+    Bytes out(deflateBound(deflater_.get(), bytes.size()));
+    SetBuffers(bytes, out, deflater_.get());
+    const int code = deflate(deflater_.get(), Z_FINISH);
+    out.resize(code == Z_STREAM_END ? deflater_->total_out : 0);
+    return out;
+  }
 
-Result<Bytes> LibdeflateCompress(libdeflate_compressor* state, std::span<const uint8_t> bytes) {
-  Bytes out(libdeflate_deflate_compress_bound(state, bytes.size()));
-  out.resize(libdeflate_deflate_compress(state, bytes.data(), bytes.size(), out.data(), out.size()));
-  if (out.empty()) return Failed("libdeflate");
-  return out;
-}
+  // One byte of room beyond `out` tells a longer result from an exact one.
+  bool Decompress(std::span<const uint8_t> bytes, Bytes& out) override {
+    if (inflater_ == nullptr) {
+      auto stream = std::make_unique<z_stream>();
+      if (inflateInit2(stream.get(), kRawDeflate) != Z_OK) return false;
+      inflater_ = std::move(stream);
+    }
+    inflateReset(inflater_.get());
+    const size_t size = out.size();
+    out.resize(size + 1);
+    SetBuffers(bytes, out, inflater_.get());
+    const int code = inflate(inflater_.get(), Z_FINISH);
+    out.resize(size);
+    return code == Z_STREAM_END && inflater_->total_out == size && inflater_->avail_in == 0;
+  }
 
-Result<Bytes> ZstdCompress(ZSTD_CCtx* state, std::span<const uint8_t> bytes, int level) {
-  Bytes out(ZSTD_compressBound(bytes.size()));
-  const size_t size = ZSTD_compressCCtx(state, out.data(), out.size(), bytes.data(), bytes.size(), level);
-  if (ZSTD_isError(size)) return Failed("zstd");
-  out.resize(size);
-  return out;
-}
+ private:
+  int level_;
+  std::unique_ptr<z_stream> deflater_, inflater_;
+};
 
-Result<Bytes> Lz4Compress(std::span<const uint8_t> bytes, int level) {
-  const int in_size = static_cast<int>(bytes.size());
-  Bytes out(static_cast<size_t>(LZ4_compressBound(in_size)));
-  const char* from = reinterpret_cast<const char*>(bytes.data());
-  char* to = reinterpret_cast<char*>(out.data());
-  const int size = level >= kLz4HcFrom ? LZ4_compress_HC(from, to, in_size, static_cast<int>(out.size()), level)
-                                       : LZ4_compress_default(from, to, in_size, static_cast<int>(out.size()));
-  if (size <= 0) return Failed("lz4");
-  out.resize(static_cast<size_t>(size));
-  return out;
-}
+class LibdeflateEngine : public ByteCompressor::Engine {
+ public:
+  explicit LibdeflateEngine(int level) : level_(level) {}
 
-bool Lz4Decompress(std::span<const uint8_t> bytes, Bytes& out) {
-  const int size = LZ4_decompress_safe(reinterpret_cast<const char*>(bytes.data()), reinterpret_cast<char*>(out.data()),
-                                       static_cast<int>(bytes.size()), static_cast<int>(out.size()));
-  return size >= 0 && static_cast<size_t>(size) == out.size();
+  Bytes Compress(std::span<const uint8_t> bytes) override {
+    if (compressor_ == nullptr) compressor_.reset(libdeflate_alloc_compressor(level_));
+    if (compressor_ == nullptr) return {};
+    Bytes out(libdeflate_deflate_compress_bound(compressor_.get(), bytes.size()));
+    out.resize(libdeflate_deflate_compress(compressor_.get(), bytes.data(), bytes.size(), out.data(), out.size()));
+    return out;
+  }
+
+  bool Decompress(std::span<const uint8_t> bytes, Bytes& out) override {
+    if (decompressor_ == nullptr) decompressor_.reset(libdeflate_alloc_decompressor());
+    if (decompressor_ == nullptr) return false;
+    size_t used = 0;
+    const libdeflate_result code = libdeflate_deflate_decompress_ex(decompressor_.get(), bytes.data(), bytes.size(),
+                                                                    out.data(), out.size(), &used, nullptr);
+    return code == LIBDEFLATE_SUCCESS && used == bytes.size();
+  }
+
+ private:
+  struct Free {
+    void operator()(libdeflate_compressor* state) const { libdeflate_free_compressor(state); }
+    void operator()(libdeflate_decompressor* state) const { libdeflate_free_decompressor(state); }
+  };
+  int level_;
+  std::unique_ptr<libdeflate_compressor, Free> compressor_;
+  std::unique_ptr<libdeflate_decompressor, Free> decompressor_;
+};
+
+class ZstdEngine : public ByteCompressor::Engine {
+ public:
+  explicit ZstdEngine(int level) : level_(level) {}
+
+  Bytes Compress(std::span<const uint8_t> bytes) override {
+    if (compressor_ == nullptr) compressor_.reset(ZSTD_createCCtx());
+    if (compressor_ == nullptr) return {};
+    Bytes out(ZSTD_compressBound(bytes.size()));
+    const size_t size =
+        ZSTD_compressCCtx(compressor_.get(), out.data(), out.size(), bytes.data(), bytes.size(), level_);
+    out.resize(ZSTD_isError(size) ? 0 : size);
+    return out;
+  }
+
+  bool Decompress(std::span<const uint8_t> bytes, Bytes& out) override {
+    if (decompressor_ == nullptr) decompressor_.reset(ZSTD_createDCtx());
+    if (decompressor_ == nullptr) return false;
+    return ZSTD_decompressDCtx(decompressor_.get(), out.data(), out.size(), bytes.data(), bytes.size()) == out.size();
+  }
+
+ private:
+  struct Free {
+    void operator()(ZSTD_CCtx* state) const { ZSTD_freeCCtx(state); }
+    void operator()(ZSTD_DCtx* state) const { ZSTD_freeDCtx(state); }
+  };
+  int level_;
+  std::unique_ptr<ZSTD_CCtx, Free> compressor_;
+  std::unique_ptr<ZSTD_DCtx, Free> decompressor_;
+};
+
+class Lz4Engine : public ByteCompressor::Engine {
+ public:
+  explicit Lz4Engine(int level) : level_(level) {}
+
+  Bytes Compress(std::span<const uint8_t> bytes) override {
+    if (state_.empty())
+      state_.resize((static_cast<size_t>(level_ >= kLz4HcFrom ? LZ4_sizeofStateHC() : LZ4_sizeofState()) + 7) / 8);
+    const int in_size = static_cast<int>(bytes.size());
+    Bytes out(static_cast<size_t>(LZ4_compressBound(in_size)));
+    const char* from = reinterpret_cast<const char*>(bytes.data());
+    char* to = reinterpret_cast<char*>(out.data());
+    const int room = static_cast<int>(out.size());
+    const int size = level_ >= kLz4HcFrom ? LZ4_compress_HC_extStateHC(state_.data(), from, to, in_size, room, level_)
+                                          : LZ4_compress_fast_extState(state_.data(), from, to, in_size, room, 1);
+    out.resize(static_cast<size_t>(std::max(size, 0)));
+    return out;
+  }
+
+  bool Decompress(std::span<const uint8_t> bytes, Bytes& out) override {
+    const int size =
+        LZ4_decompress_safe(reinterpret_cast<const char*>(bytes.data()), reinterpret_cast<char*>(out.data()),
+                            static_cast<int>(bytes.size()), static_cast<int>(out.size()));
+    return size >= 0 && static_cast<size_t>(size) == out.size();
+  }
+
+ private:
+  int level_;
+  std::vector<uint64_t> state_;  // words, for the alignment that the library wants
+};
+
+std::unique_ptr<ByteCompressor::Engine> MakeEngine(Compressor compressor, int level) {
+  switch (compressor) {
+    case Compressor::kDeflate:
+      return std::make_unique<ZlibEngine>(level);
+    case Compressor::kLibdeflate:
+      return std::make_unique<LibdeflateEngine>(level);
+    case Compressor::kZstd:
+      return std::make_unique<ZstdEngine>(level);
+    case Compressor::kLz4:
+      return std::make_unique<Lz4Engine>(level);
+  }
+  return nullptr;
 }
 
 }  // namespace
@@ -113,37 +204,22 @@ Result<ByteCompressor> ByteCompressor::Make(Compressor compressor, int level) {
   if (level < info.lowest || level > info.highest) {
     return InvalidArgument(fmt::format("{} has levels {} to {}, got {}", info.name, info.lowest, info.highest, level));
   }
-  return ByteCompressor(compressor, level);
+  return ByteCompressor(info.name, MakeEngine(compressor, level));
 }
 
-ByteCompressor::ByteCompressor(ByteCompressor&& other) noexcept
-    : compressor_(other.compressor_), level_(other.level_), state_(std::exchange(other.state_, nullptr)) {}
-
-ByteCompressor::~ByteCompressor() {
-  if (state_ == nullptr) return;
-  if (compressor_ == Compressor::kZstd) ZSTD_freeCCtx(static_cast<ZSTD_CCtx*>(state_));
-  if (compressor_ == Compressor::kLibdeflate) libdeflate_free_compressor(static_cast<libdeflate_compressor*>(state_));
-}
+ByteCompressor::ByteCompressor(std::string_view name, std::unique_ptr<Engine> engine)
+    : name_(name), engine_(std::move(engine)) {}
+ByteCompressor::ByteCompressor(ByteCompressor&&) noexcept = default;
+ByteCompressor& ByteCompressor::operator=(ByteCompressor&&) noexcept = default;
+ByteCompressor::~ByteCompressor() = default;
 
 Result<std::vector<uint8_t>> ByteCompressor::Compress(std::span<const uint8_t> bytes) {
   if (bytes.size() > kMaxInput) {
     return InvalidArgument(fmt::format("{} bytes to compress at once, at most {} are", bytes.size(), kMaxInput));
   }
-  switch (compressor_) {
-    case Compressor::kDeflate:
-      return ZlibCompress(bytes, level_);
-    case Compressor::kLz4:
-      return Lz4Compress(bytes, level_);
-    case Compressor::kZstd:
-      if (state_ == nullptr) state_ = ZSTD_createCCtx();
-      if (state_ == nullptr) return Failed("zstd");
-      return ZstdCompress(static_cast<ZSTD_CCtx*>(state_), bytes, level_);
-    case Compressor::kLibdeflate:
-      if (state_ == nullptr) state_ = libdeflate_alloc_compressor(level_);
-      if (state_ == nullptr) return Failed("libdeflate");
-      return LibdeflateCompress(static_cast<libdeflate_compressor*>(state_), bytes);
-  }
-  return Internal("no such compressor");
+  Bytes out = engine_->Compress(bytes);
+  if (out.empty()) return Internal(fmt::format("{} failed to compress", name_));
+  return out;
 }
 
 Result<std::vector<uint8_t>> ByteCompressor::Decompress(std::span<const uint8_t> bytes, size_t size) {
@@ -151,24 +227,8 @@ Result<std::vector<uint8_t>> ByteCompressor::Decompress(std::span<const uint8_t>
     return Corrupt(fmt::format("{} bytes that expand to {}, at most {} are allowed", bytes.size(), size, kMaxInput));
   }
   Bytes out(size);
-  bool exact = false;
-  switch (compressor_) {
-    case Compressor::kDeflate:
-      exact = ZlibDecompress(bytes, out);
-      break;
-    case Compressor::kLibdeflate:
-      exact = LibdeflateDecompress(bytes, out);
-      break;
-    case Compressor::kZstd:
-      exact = ZSTD_decompress(out.data(), size, bytes.data(), bytes.size()) == size;
-      break;
-    case Compressor::kLz4:
-      exact = Lz4Decompress(bytes, out);
-      break;
-  }
-  if (exact) return out;
-  return Corrupt(fmt::format("{}: {} bytes do not expand to exactly {}", kInfos[static_cast<size_t>(compressor_)].name,
-                             bytes.size(), size));
+  if (engine_->Decompress(bytes, out)) return out;
+  return Corrupt(fmt::format("{}: {} bytes do not expand to exactly {}", name_, bytes.size(), size));
 }
 
 }  // namespace sluice

@@ -8,18 +8,13 @@
 
 #include "base/bytes.h"
 #include "base/half.h"
+#include "plain/payload_size.h"
 
 namespace sluice {
 namespace {
 
 constexpr uint16_t kHalfInfinity = 0x7C00;
 constexpr uint16_t kHalfMagnitude = 0x7FFF;
-
-Status CheckSize(std::string_view codec, size_t got, size_t expected) {
-  if (got == expected) return OkStatus();
-  const std::string message = fmt::format("{} payload of {} bytes, expected {}", codec, got, expected);
-  return got < expected ? Truncated(message) : Corrupt(message);
-}
 
 template <typename Word>
 std::vector<uint8_t> BytesOf(std::span<const Word> words) {
@@ -35,7 +30,7 @@ class Float32Codec : public HiddenCodec {
   Result<std::vector<uint8_t>> Encode(MatrixView<const float> hidden) const override { return BytesOf(hidden.all()); }
 
   Result<Matrix<float>> Decode(std::span<const uint8_t> payload, size_t tokens, size_t width) const override {
-    SLUICE_RETURN_IF_ERROR(CheckSize("fp32", payload.size(), tokens * width * sizeof(float)));
+    SLUICE_RETURN_IF_ERROR(CheckPayloadSize("fp32", payload.size(), tokens * width * sizeof(float)));
     Matrix<float> hidden(tokens, width);
     if (!payload.empty()) std::memcpy(hidden.data(), payload.data(), payload.size());
     return hidden;
@@ -45,7 +40,7 @@ class Float32Codec : public HiddenCodec {
 template <float (*Widen)(uint16_t)>
 Result<Matrix<float>> DecodeWords(std::string_view codec, std::span<const uint8_t> payload, size_t tokens,
                                   size_t width) {
-  SLUICE_RETURN_IF_ERROR(CheckSize(codec, payload.size(), tokens * width * sizeof(uint16_t)));
+  SLUICE_RETURN_IF_ERROR(CheckPayloadSize(codec, payload.size(), tokens * width * sizeof(uint16_t)));
   Matrix<float> hidden(tokens, width);
   for (size_t i = 0; i < tokens * width; ++i) hidden.data()[i] = Widen(LoadLe<uint16_t>(payload.data() + 2 * i));
   return hidden;

@@ -1,83 +1,99 @@
-// General compressors on the same integers that the learned codec sends. The paper hands them 32-bit records one token
-// at a time, which costs them dearly; the best packing is what a fair user would do, and both are reported.
+// The rivals on the learned codec's own integers, sized and timed together, so that a table has them from one run on
+// the same data. A time is that of a round trip that was checked, and the least of its repeats, since other programs
+// can only add to it.
 #include "plain/integer_baseline.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <vector>
+#include <chrono>
+#include <limits>
 
-#include "base/bytes.h"
+#include "plain/static_integers.h"
 
 namespace sluice {
 namespace {
 
-struct Packing {
-  size_t width;  // bytes of an element
-  bool channel_major;
-  bool planes;
+using Clock = std::chrono::steady_clock;
+
+double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+struct General {
+  Compressor compressor;
+  int level;
 };
-
-std::string Name(const Packing& packing) {
-  return fmt::format("int{}, {}{}", 8 * packing.width, packing.channel_major ? "channel-major" : "token-major",
-                     packing.planes ? ", byte planes" : "");
-}
-
-size_t NarrowestWidth(MatrixView<const int32_t> y) {
-  const auto [low, high] = std::minmax_element(y.all().begin(), y.all().end());
-  if (*low >= INT8_MIN && *high <= INT8_MAX) return 1;
-  return *low >= INT16_MIN && *high <= INT16_MAX ? 2 : 4;
-}
-
-std::vector<uint8_t> Pack(MatrixView<const int32_t> y, const Packing& packing) {
-  const size_t count = y.size();
-  std::vector<uint8_t> bytes(count * packing.width);
-  size_t i = 0;
-  const auto put = [&](int32_t value) {
-    for (size_t b = 0; b < packing.width; ++b) {
-      const size_t at = packing.planes ? b * count + i : i * packing.width + b;
-      bytes[at] = static_cast<uint8_t>(static_cast<uint32_t>(value) >> (8 * b));
-    }
-    ++i;
-  };
-  if (packing.channel_major) {
-    for (size_t c = 0; c < y.cols(); ++c) {
-      for (size_t t = 0; t < y.rows(); ++t) put(y.row(t)[c]);
-    }
-  } else {
-    for (const int32_t value : y.all()) put(value);
-  }
-  return bytes;
-}
+constexpr General kGenerals[] = {{Compressor::kDeflate, 6}, {Compressor::kLibdeflate, 6}, {Compressor::kZstd, 1},
+                                 {Compressor::kZstd, 3},    {Compressor::kZstd, 19},      {Compressor::kLz4, 1}};
 
 }  // namespace
 
-Result<uint64_t> PaperPackingBytes(Compressor compressor, int level, MatrixView<const int32_t> y) {
-  SLUICE_ASSIGN_OR_RETURN(ByteCompressor state, ByteCompressor::Make(compressor, level));
-  uint64_t total = 0;
-  for (size_t t = 0; t < y.rows(); ++t) {
-    const std::span<const int32_t> row = y.row(t);
-    SLUICE_ASSIGN_OR_RETURN(const std::vector<uint8_t> bytes,
-                            state.Compress({reinterpret_cast<const uint8_t*>(row.data()), row.size_bytes()}));
-    total += bytes.size();
+Result<IntegerBaselines> IntegerBaselines::Create(MatrixView<const int32_t> sample, int repeats) {
+  if (repeats < 1) return InvalidArgument(fmt::format("{} repeats of a measurement, expected at least 1", repeats));
+  IntegerBaselines baselines(repeats);
+  for (const General& general : kGenerals) {
+    SLUICE_RETURN_IF_ERROR(baselines.AddGeneral(general.compressor, general.level));
   }
-  return total;
+  baselines.AddCodec(MakeStaticIntegers(), false);
+  if (sample.size() > 0) {
+    SLUICE_ASSIGN_OR_RETURN(auto fixed, MakeFixedStaticIntegers(sample));
+    baselines.AddCodec(std::move(fixed), false);
+  }
+  return baselines;
+}
+
+Status IntegerBaselines::AddGeneral(Compressor compressor, int level) {
+  SLUICE_ASSIGN_OR_RETURN(auto paper, MakePaperPackingCodec(compressor, level));
+  AddCodec(std::move(paper), true);
+  SLUICE_ASSIGN_OR_RETURN(auto best, MakeBestPackingCodec(compressor, level));
+  AddCodec(std::move(best), false);
+  return OkStatus();
+}
+
+void IntegerBaselines::AddCodec(std::unique_ptr<IntegerCodec> codec, bool paper_packing) {
+  measures_.push_back({.method = codec->name(), .packing = codec->packing(), .paper_packing = paper_packing});
+  codecs_.push_back(std::move(codec));
+}
+
+Status IntegerBaselines::Add(MatrixView<const int32_t> y) {
+  for (size_t i = 0; i < codecs_.size(); ++i) {
+    IntegerCodec& codec = *codecs_[i];
+    SLUICE_RETURN_IF_ERROR(codec.Prepare(y));
+    double encode = std::numeric_limits<double>::infinity(), decode = encode;
+    uint64_t bytes = 0;
+    for (int repeat = 0; repeat < repeats_; ++repeat) {
+      const auto start = Clock::now();
+      SLUICE_ASSIGN_OR_RETURN(const IntegerMessages messages, codec.Encode(y));
+      encode = std::min(encode, SecondsSince(start));
+      const auto middle = Clock::now();
+      SLUICE_ASSIGN_OR_RETURN(const Matrix<int32_t> back, codec.Decode(messages, y.rows(), y.cols()));
+      decode = std::min(decode, SecondsSince(middle));
+      if (!std::equal(y.all().begin(), y.all().end(), back.data())) {
+        return Internal(fmt::format("{} ({}) did not give the integers back", codec.name(), codec.packing()));
+      }
+      bytes = messages.bytes();
+    }
+    IntegerMeasure& measure = measures_[i];
+    measure.packing = codec.packing();
+    measure.bytes += bytes;
+    measure.encode_seconds += encode;
+    measure.decode_seconds += decode;
+  }
+  elements_ += y.size();
+  tokens_ += y.rows();
+  return OkStatus();
+}
+
+Result<uint64_t> PaperPackingBytes(Compressor compressor, int level, MatrixView<const int32_t> y) {
+  SLUICE_ASSIGN_OR_RETURN(const auto codec, MakePaperPackingCodec(compressor, level));
+  if (y.size() == 0) return uint64_t{0};
+  SLUICE_ASSIGN_OR_RETURN(const IntegerMessages messages, codec->Encode(y));
+  return messages.bytes();
 }
 
 Result<BestPacking> BestPackingBytes(Compressor compressor, int level, MatrixView<const int32_t> y) {
-  if (y.size() == 0) return InvalidArgument("no integers to pack");
-  SLUICE_ASSIGN_OR_RETURN(ByteCompressor state, ByteCompressor::Make(compressor, level));
-  const size_t width = NarrowestWidth(y);
-  BestPacking best;
-  for (const bool channel_major : {false, true}) {
-    for (const bool planes : {false, true}) {
-      if (planes && width == 1) continue;
-      const Packing packing{width, channel_major, planes};
-      SLUICE_ASSIGN_OR_RETURN(const std::vector<uint8_t> bytes, state.Compress(Pack(y, packing)));
-      if (best.packing.empty() || bytes.size() < best.bytes) best = {bytes.size(), Name(packing)};
-    }
-  }
-  return best;
+  SLUICE_ASSIGN_OR_RETURN(const auto codec, MakeBestPackingCodec(compressor, level));
+  SLUICE_ASSIGN_OR_RETURN(const IntegerMessages messages, codec->Encode(y));
+  return BestPacking{messages.bytes(), codec->packing()};
 }
 
 }  // namespace sluice

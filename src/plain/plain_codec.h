@@ -14,15 +14,18 @@ namespace sluice {
 
 /// One line of the list of codecs that are not learned.
 struct PlainCodecInfo {
-  std::string_view spec;  ///< as MakePlainCodec takes it, with its default level
+  std::string_view spec;  ///< as MakePlainCodec takes it, with its default level, block length or rank
   std::string_view description;
 };
 
 /// All plain codecs, from the most bits to the fewest.
 std::span<const PlainCodecInfo> ListPlainCodecs();
 
-/// Makes a codec from `name` or `name:level`. Payloads are described in docs/format.md, part "Plain codecs".
-/// Errors: InvalidArgument for an unknown name (the message lists the known ones) or level.
+/// Their specifications in one line, for help and messages.
+std::string PlainCodecSpecs();
+
+/// Makes a codec from `name` or `name:number`. Payloads are described in docs/format.md, part "Plain codecs".
+/// Errors: InvalidArgument for an unknown name (the message lists the known ones) or number.
 Result<std::unique_ptr<HiddenCodec>> MakePlainCodec(std::string_view spec);
 
 /// The codec id of a stream header: the name under which the payload is decoded, at most 8 ASCII letters and digits,

@@ -8,7 +8,6 @@
 
 #include "base/half.h"
 #include "plain/compressor.h"
-#include "plain/integer_baseline.h"
 
 namespace sluice {
 namespace {
@@ -27,7 +26,11 @@ double Tolerance(const std::string& spec, double value, double largest) {
   if (spec == "bf16") return std::fabs(value) / 256;
   if (spec == "int8") return largest / 127 * 0.5001;
   if (spec == "q80") return largest / 127 * 0.51 + largest / 2048;  // the scale is rounded as well
-  return std::fabs(value) / 2048 + 0x1p-25;                         // fp16 and everything on it
+  if (spec == "fp8") return std::fabs(value) / 16 * 1.0001 + largest / 448 * 0x1p-10;
+  if (spec == "blk8:2048") return 0.055 * (std::fabs(value) + largest);  // of the chunk; see CodebookCodecTest
+  if (spec == "int4") return largest / 8 * 1.01;                         // 7 steps on the side without the extreme
+  if (spec == "lowrank:32") return 20;                                   // see LowRankCodecTest
+  return std::fabs(value) / 2048 + 0x1p-25;                              // fp16 and everything on it
 }
 
 TEST(PlainCodecTest, RoundTripsEveryCodecWithinItsPrecision) {
@@ -83,7 +86,7 @@ TEST(PlainCodecTest, MatchesHandComputedBytes) {
 
 TEST(PlainCodecTest, RoundTripsExtremeMagnitudes) {
   const float tiny = std::numeric_limits<float>::denorm_min(), huge = std::numeric_limits<float>::max();
-  for (const char* spec : {"int8", "fp32", "bf16"}) {
+  for (const char* spec : {"int8", "fp32", "bf16", "fp8", "blk8"}) {
     Matrix<float> hidden(3, 2);
     hidden.row(1)[0] = tiny;
     hidden.row(2)[1] = std::string_view(spec) == "bf16" ? 3e38f : huge;
@@ -125,16 +128,23 @@ TEST(PlainCodecTest, RejectsValuesThatACodecCannotCarry) {
   }
   wide.row(0)[1] = 1e7f;
   EXPECT_EQ((*MakePlainCodec("q80"))->Encode(wide.View()).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ((*MakePlainCodec("int4"))->Encode(wide.View()).status().code(), StatusCode::kInvalidArgument);
+  wide.row(0)[1] = 1e30f;
+  EXPECT_EQ((*MakePlainCodec("lowrank"))->Encode(wide.View()).status().code(), StatusCode::kInvalidArgument);
 }
 
 TEST(PlainCodecTest, RejectsSpecsThatAreNone) {
-  for (const char* spec : {"", "gzip", "zstd:", "zstd:x", "zstd:0", "zstd:23", "zstd:3x", "zstd:-1", "fp16:1", "lz4:13",
-                           "deflate:10", "ZSTD"}) {
+  for (const char* spec :
+       {"",        "gzip",      "zstd:",    "zstd:x",     "zstd:0",    "zstd:23",      "zstd:3x",
+        "zstd:-1", "fp16:1",    "lz4:13",   "deflate:10", "ZSTD",      "fp8:1",        "int4:32",
+        "blk8:32", "blk8:8192", "blk8:100", "blk8:",      "lowrank:0", "lowrank:1025", "lowrank:x"}) {
     EXPECT_EQ(MakePlainCodec(spec).status().code(), StatusCode::kInvalidArgument) << spec;
   }
   EXPECT_EQ((*MakePlainCodec("zstd"))->name(), "zstd:3");
   EXPECT_EQ((*MakePlainCodec("deflate"))->name(), "deflate:6");
   EXPECT_EQ((*MakePlainCodec("zstd:19"))->name(), "zstd:19");
+  EXPECT_EQ((*MakePlainCodec("blk8"))->name(), "blk8:2048");
+  EXPECT_EQ((*MakePlainCodec("lowrank"))->name(), "lowrank:32");
 }
 
 TEST(PlainCodecTest, RejectsDamagedPayloads) {
@@ -171,30 +181,6 @@ TEST(CompressorTest, RejectsBombsWithoutExpandingThem) {
     EXPECT_EQ(compressor.Decompress(bomb, size_t{1} << 40).status().code(), StatusCode::kCorrupt) << info.name;
     EXPECT_EQ(compressor.Decompress({}, 5).status().code(), StatusCode::kCorrupt) << info.name;
   }
-}
-
-TEST(IntegerBaselineTest, MatchesThePackingsByHand) {
-  Matrix<int32_t> y(100, 8);
-  for (size_t t = 0; t < 100; ++t) {
-    for (size_t c = 0; c < 8; ++c) y.row(t)[c] = static_cast<int32_t>(c);
-  }
-  const MatrixView<const int32_t> view = y.View();
-  for (const CompressorInfo& info : Compressors()) {
-    ByteCompressor compressor = *ByteCompressor::Make(info.compressor, info.usual);
-    const std::span<const int32_t> row = view.row(0);
-    const uint64_t one = compressor.Compress({reinterpret_cast<const uint8_t*>(row.data()), 32})->size();
-    EXPECT_EQ(*PaperPackingBytes(info.compressor, info.usual, view), 100 * one) << info.name;
-    const BestPacking best = *BestPackingBytes(info.compressor, info.usual, view);
-    EXPECT_LT(best.bytes, 60u) << info.name;
-    EXPECT_TRUE(best.packing.starts_with("int8, ")) << best.packing;
-  }
-  y.row(3)[1] = -40000;
-  EXPECT_TRUE(BestPackingBytes(Compressor::kZstd, 3, view)->packing.starts_with("int32, "));
-  y.row(3)[1] = -30000;
-  EXPECT_TRUE(BestPackingBytes(Compressor::kZstd, 3, view)->packing.starts_with("int16, "));
-  EXPECT_EQ(BestPackingBytes(Compressor::kZstd, 3, {}).status().code(), StatusCode::kInvalidArgument);
-  EXPECT_EQ(*PaperPackingBytes(Compressor::kZstd, 3, {}), 0u);
-  EXPECT_EQ(PaperPackingBytes(Compressor::kZstd, 99, view).status().code(), StatusCode::kInvalidArgument);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/half.h"
+#include "plain/payload_size.h"
 
 namespace sluice {
 namespace {
@@ -65,12 +66,7 @@ class ScaledCodec : public HiddenCodec {
   }
 
   Result<Matrix<float>> Decode(std::span<const uint8_t> payload, size_t tokens, size_t width) const override {
-    const size_t expected = PayloadSize(tokens, width);
-    if (payload.size() != expected) {
-      const std::string message =
-          fmt::format("{} payload of {} bytes, expected {}", Scale::kName, payload.size(), expected);
-      return payload.size() < expected ? Truncated(message) : Corrupt(message);
-    }
+    SLUICE_RETURN_IF_ERROR(CheckPayloadSize(Scale::kName, payload.size(), PayloadSize(tokens, width)));
     Matrix<float> hidden(tokens, width);
     const uint8_t* from = payload.data();
     for (size_t t = 0; t < tokens; ++t) {

@@ -7,8 +7,30 @@ namespace sluice {
 
 /// Which parts of a block exist: all of them in the paper, fewer in ablations.
 struct BlockOptions {
-  bool attention = true;  ///< causal self-attention over the chunk
+  bool attention = true;  ///< self-attention over the chunk
   bool mlp = true;        ///< the MLP behind the projection
+  bool causal = true;     ///< a token sees those before it and itself; off: the whole chunk
+  int64_t window = 0;     ///< most tokens that attention sees, itself included; 0: all
+};
+
+/// Keys and values of the tokens that a step-by-step pass has seen, in room made once for all of them.
+class BlockCache {
+ public:
+  /// Room for `capacity` tokens.
+  explicit BlockCache(int64_t capacity) : capacity_(capacity) {}
+
+  /// Appends one token's. Data: both [B, 1, n]. Needs: fewer than `capacity` were appended.
+  void Append(const torch::Tensor& key, const torch::Tensor& value);
+
+  /// What was appended. Data: [B, t, n].
+  torch::Tensor Keys() const { return keys_.slice(1, 0, length_); }
+  torch::Tensor Values() const { return values_.slice(1, 0, length_); }
+
+ private:
+  int64_t capacity_;
+  int64_t length_ = 0;
+  torch::Tensor keys_;  // [B, capacity, n]
+  torch::Tensor values_;
 };
 
 /// The transformer block B(n -> m) of the entropy model: no biases, LayerNorm with weight only, no positional encoding.
@@ -22,13 +44,18 @@ class BlockImpl : public torch::nn::Module {
 
   torch::Tensor forward(const torch::Tensor& u);
 
+  /// The next token alone, equal to its row of forward up to float rounding. Data: u [B, 1, n] -> [B, 1, m].
+  /// Needs: causal attention without a window.
+  torch::Tensor Step(const torch::Tensor& u, BlockCache& cache);
+
   /// Shrinks what the block puts out, projection and MLP alike: a network that starts near zero starts as its prior.
   void ShrinkOutput(double factor);
 
  private:
-  torch::Tensor Attention(const torch::Tensor& u);
+  torch::Tensor Finish(const torch::Tensor& a);
 
   int64_t heads_;
+  BlockOptions options_;
   torch::Tensor ln1_;  // undefined without attention
   torch::nn::Linear qkv_{nullptr};
   torch::nn::Linear attention_out_{nullptr};

@@ -22,6 +22,10 @@ struct EnumName {
 constexpr EnumName<CodecMode> kModes[] = {{CodecMode::kJoint, "joint"}, {CodecMode::kFrozen, "frozen"}};
 constexpr EnumName<TransformKind> kTransforms[] = {
     {TransformKind::kNone, "none"}, {TransformKind::kFixed, "fixed"}, {TransformKind::kLearned, "learned"}};
+constexpr EnumName<DensityKind> kDensities[] = {{DensityKind::kFactorized, "factorized"},
+                                                {DensityKind::kFourier, "fourier"},
+                                                {DensityKind::kFourierSafe, "fourier_safe"}};
+constexpr EnumName<PriorKind> kPriors[] = {{PriorKind::kHyper, "hyper"}, {PriorKind::kDirect, "direct"}};
 constexpr EnumName<SigmaKind> kSigmas[] = {{SigmaKind::kLinear, "linear"}, {SigmaKind::kLog, "log"}};
 
 template <typename E, size_t n>
@@ -79,6 +83,10 @@ Status ReadField(const std::string& field, const json& value, CodecConfig& confi
   if (field == "mode") return ReadEnum(value, field, kModes, config.mode);
   if (field == "transform") return ReadEnum(value, field, kTransforms, config.transform);
   if (field == "sigma") return ReadEnum(value, field, kSigmas, config.sigma);
+  if (field == "density") return ReadEnum(value, field, kDensities, config.density);
+  if (field == "prior") return ReadEnum(value, field, kPriors, config.prior);
+  if (field == "causal") return ReadBool(value, field, config.causal);
+  if (field == "window") return ReadInt(value, field, config.window);
   if (field == "gain") return ReadBool(value, field, config.gain);
   if (field == "residual") return ReadBool(value, field, config.residual);
   if (field == "last_mlp") return ReadBool(value, field, config.last_mlp);
@@ -145,6 +153,10 @@ nlohmann::json CodecConfig::ToJson() const {
           {"mean_steps", mean_steps},
           {"last_mlp", last_mlp},
           {"attention", attention},
+          {"causal", causal},
+          {"window", window},
+          {"density", NameOf(kDensities, density)},
+          {"prior", NameOf(kPriors, prior)},
           {"sigma", NameOf(kSigmas, sigma)},
           {"channel_prior", channel_prior},
           {"sigma_floor", sigma_floor},
@@ -160,30 +172,13 @@ Result<CodecConfig> CodecConfig::FromJson(const json& object) {
   return config;
 }
 
-int64_t CodecConfig::ParameterCount() const {
-  constexpr int64_t kDensityPerChannel = 118;
-  const auto block = [this](int64_t in, int64_t out, bool mlp) {
-    return (attention ? 4 * in * in + in : 0) + (in != out ? in * out : 0) + (mlp ? 8 * out * out + out : 0);
-  };
-  std::vector<int64_t> path = {width};
-  path.insert(path.end(), widths.begin(), widths.end());
-  path.push_back(hyper_channels);
-  int64_t count = hyper_channels * kDensityPerChannel + (channel_prior ? width : 0);
-  for (size_t i = 0; i + 1 < path.size(); ++i) {
-    count += block(path[i], path[i + 1], true);
-    count += i == 0 ? block(path[1], 2 * width, last_mlp) : block(path[i + 1], path[i], true);
-  }
-  if (mode == CodecMode::kFrozen)
-    count += (gain ? width : 0) + (transform == TransformKind::kLearned ? width * width : 0);
-  return count;
-}
-
 Status CodecConfig::Set(const std::string& assignment) {
   const size_t equals = assignment.find('=');
   const std::string field = assignment.substr(0, equals);
   static constexpr const char* kSwitches[] = {
-      "widths",    "hyper_channels", "transform",     "gain",        "residual",         "mean_steps",    "last_mlp",
-      "attention", "sigma",          "channel_prior", "sigma_floor", "stream_per_token", "precision_bits"};
+      "widths",      "hyper_channels",   "transform",     "gain",    "residual", "mean_steps", "last_mlp",
+      "attention",   "causal",           "window",        "density", "prior",    "sigma",      "channel_prior",
+      "sigma_floor", "stream_per_token", "precision_bits"};
   const bool known = std::any_of(std::begin(kSwitches), std::end(kSwitches), [&](const char* s) { return field == s; });
   if (equals == std::string::npos || !known) {
     return InvalidArgument(fmt::format("switch '{}': expected name=value with one of the names {}", assignment,
@@ -214,6 +209,11 @@ Status CodecConfig::Validate() const {
   if (mean_steps != 1 && mean_steps != 8 && mean_steps != 16) return fail("mean_steps must be 1, 8 or 16");
   if (precision_bits < 10 || precision_bits > 16) return fail("precision_bits must be 10 to 16");
   if (!(sigma_floor >= 0.01 && sigma_floor <= 1)) return fail("sigma_floor must be 0.01 to 1");
+  if (prior == PriorKind::kDirect && (residual || stream_per_token || !attention || !causal || window > 0)) {
+    return fail(
+        "direct access goes token by token: residual, stream_per_token, attention, causal and window stay as they are");
+  }
+  if (!causal && window > 0) return fail("a window belongs to causal attention");
   if (mode == CodecMode::kJoint && (gain || transform != TransformKind::kNone)) {
     return fail("joint mode has step 1: gain and transform belong to frozen mode");
   }
@@ -221,8 +221,16 @@ Status CodecConfig::Validate() const {
 }
 
 Result<CodecConfig> MakePreset(const std::string& name, int64_t width, int64_t heads, int64_t context, CodecMode mode) {
-  if (name == "paper") return CodecConfig::Paper(width, heads, context, mode);
-  return InvalidArgument(fmt::format("preset '{}': expected one of: paper", name));
+  CodecConfig config = CodecConfig::Paper(width, heads, context, mode);
+  config.preset = name;
+  if (name == "fourier") {
+    config.density = DensityKind::kFourierSafe;
+  } else if (name == "direct") {
+    config.prior = PriorKind::kDirect;
+  } else if (name != "paper") {
+    return InvalidArgument(fmt::format("preset '{}': expected one of: paper, fourier, direct", name));
+  }
+  return config;
 }
 
 }  // namespace sluice

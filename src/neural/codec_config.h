@@ -29,6 +29,19 @@ enum class SigmaKind {
   kLog,     ///< its exponential: the gradient is relative, so wide and narrow channels learn alike
 };
 
+/// The density of the hyper-latents.
+enum class DensityKind {
+  kFactorized,   ///< deep factorized (the paper)
+  kFourier,      ///< Fourier basis as published: a baseline of the paper
+  kFourierSafe,  ///< the same with its tails in the log domain, where they keep a gradient
+};
+
+/// What the parameters of y_t are predicted from.
+enum class PriorKind {
+  kHyper,   ///< z_<=t (the paper)
+  kDirect,  ///< z_<=t and y_<t: direct access, a baseline of the paper; decoding goes token by token
+};
+
 /// Everything that shapes a learned codec. Presets set all of it; every field is a switch of the ablations.
 /// Source: docs/codec.md, "Switches".
 struct CodecConfig {
@@ -46,6 +59,10 @@ struct CodecConfig {
   int mean_steps = 1;     ///< mean precision, steps per unit: 1 (integer part), 8 or 16
   bool last_mlp = true;   ///< the MLP of the last synthesis block, 70 % of the parameters
   bool attention = true;  ///< attention in every block
+  bool causal = true;     ///< off: attention sees the whole chunk, which then codes only as a whole
+  int64_t window = 0;     ///< most tokens that attention sees; 0: all of the chunk
+  DensityKind density = DensityKind::kFactorized;
+  PriorKind prior = PriorKind::kHyper;
   SigmaKind sigma = SigmaKind::kLinear;
   bool channel_prior = false;  ///< a learned scale per channel: networks see and predict y in units of it
   double sigma_floor = 0.11;
@@ -59,10 +76,6 @@ struct CodecConfig {
   /// Errors: InvalidArgument or Unsupported naming the field.
   static Result<CodecConfig> FromJson(const nlohmann::json& json);
   nlohmann::json ToJson() const;
-
-  /// Weights and table parameters of the networks, so that a description can be compared with its file before anything
-  /// is allocated. Needs: Validate() is Ok.
-  int64_t ParameterCount() const;
 
   /// Sets one switch from "name=value", as given to `--set`. Errors: InvalidArgument naming the switches that exist.
   Status Set(const std::string& assignment);

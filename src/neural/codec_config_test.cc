@@ -73,7 +73,8 @@ TEST(CodecConfigTest, RoundTripsEverySwitch) {
       {"transform=none", "none"},      {"gain=false", false},          {"residual=true", true},
       {"mean_steps=16", 16},           {"last_mlp=false", false},      {"attention=false", false},
       {"sigma=linear", "linear"},      {"channel_prior=false", false}, {"sigma_floor=0.05", 0.05},
-      {"stream_per_token=true", true}, {"precision_bits=16", 16}};
+      {"stream_per_token=true", true}, {"precision_bits=16", 16},      {"density=fourier", "fourier"},
+      {"prior=direct", "direct"},      {"causal=false", false},        {"window=8", 8}};
   for (const auto& [assignment, expected] : cases) {
     CodecConfig config = Good();
     const std::string field = assignment.substr(0, assignment.find('='));
@@ -163,8 +164,19 @@ TEST(CodecConfigTest, RejectsContradictions) {
   }
 }
 
+TEST(CodecConfigTest, RejectsDirectAccessThatCannotGoTokenByToken) {
+  for (const char* assignment :
+       {"residual=true", "stream_per_token=true", "attention=false", "causal=false", "window=8"}) {
+    CodecConfig config = MakePreset("direct", 64, 8, 256, CodecMode::kFrozen).value();
+    ASSERT_TRUE(config.Set(assignment).ok()) << assignment;
+    EXPECT_EQ(config.Validate().code(), StatusCode::kInvalidArgument) << assignment;
+  }
+}
+
 TEST(CodecConfigTest, RejectsUnknownPresetsListingThem) {
-  EXPECT_TRUE(MakePreset("paper", 64, 8, 256, CodecMode::kFrozen).ok());
+  for (const char* name : {"paper", "fourier", "direct"}) {
+    EXPECT_TRUE(MakePreset(name, 64, 8, 256, CodecMode::kFrozen).ok()) << name;
+  }
   ExpectRefused(MakePreset("papyrus", 64, 8, 256, CodecMode::kFrozen), StatusCode::kInvalidArgument, "paper");
 }
 

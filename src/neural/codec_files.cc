@@ -7,6 +7,7 @@
 #include "backbone/torch_setup.h"
 #include "base/bytes.h"
 #include "base/file.h"
+#include "neural/codec_shape.h"
 #include "neural/hyper_tables.h"
 #include "neural/tensor_io.h"
 
@@ -69,9 +70,9 @@ Result<StoredCodec> Load(const std::filesystem::path& folder) {
   }
   SLUICE_ASSIGN_OR_RETURN(const SafetensorsFile file, SafetensorsFile::FromBytes(tensors.bytes()));
 
-  if (static_cast<uint64_t>(config->ParameterCount()) * sizeof(float) > tensors.bytes().size()) {
+  if (static_cast<uint64_t>(ParameterCount(*config)) * sizeof(float) > tensors.bytes().size()) {
     return Corrupt(
-        fmt::format("codec.json describes {} parameters, more than codec.safetensors holds", config->ParameterCount()));
+        fmt::format("codec.json describes {} parameters, more than codec.safetensors holds", ParameterCount(*config)));
   }
   StoredCodec stored;
   stored.codec = LearnedCodec(*config);

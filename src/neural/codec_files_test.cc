@@ -161,7 +161,7 @@ TEST_F(CodecFilesTest, RejectsSavingADensityThatHasDiverged) {
   LearnedCodec codec = MakeCodec();
   {
     torch::NoGradGuard no_grad;
-    codec->density()->named_parameters()["bias3"].fill_(std::nan(""));
+    codec->density().named_parameters()["bias3"].fill_(std::nan(""));
   }
   TemporaryFolder other;
   EXPECT_EQ(SaveCodec(codec, Origin(), other.path()).code(), StatusCode::kInternal);

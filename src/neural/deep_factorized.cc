@@ -9,6 +9,7 @@
 #include <string>
 
 #include "neural/bounds.h"
+#include "neural/gaussian.h"
 
 namespace sluice {
 namespace {
@@ -18,7 +19,7 @@ constexpr int64_t kHidden = 3;
 
 }  // namespace
 
-DeepFactorizedImpl::DeepFactorizedImpl(int64_t channels, double init_scale) : channels_(channels) {
+DeepFactorizedImpl::DeepFactorizedImpl(int64_t channels, double init_scale) : HyperDensityImpl(channels) {
   const double layer_scale = std::pow(init_scale, 1.0 / kLayers);
   for (int i = 0; i < kLayers; ++i) {
     const int64_t in = i == 0 ? 1 : kHidden;
@@ -43,13 +44,15 @@ torch::Tensor DeepFactorizedImpl::CumulativeLogits(const torch::Tensor& v) {
 }
 
 torch::Tensor DeepFactorizedImpl::Likelihood(const torch::Tensor& z) {
-  const auto by_channel = z.reshape({-1, channels_}).t().reshape({channels_, 1, -1});
+  const auto by_channel = z.reshape({-1, channels()}).t().reshape({channels(), 1, -1});
   const auto lower = CumulativeLogits(by_channel - 0.5);
   const auto upper = CumulativeLogits(by_channel + 0.5);
   // Not sign(): at the centre of a symmetric density the logits sum to exactly 0, and 0 would erase both.
   const auto sign = torch::where(lower + upper > 0, -torch::ones_like(lower), torch::ones_like(lower)).detach();
   const auto probability = torch::abs(torch::sigmoid(sign * upper) - torch::sigmoid(sign * lower));
-  return LowerBound(probability, kProbabilityFloor).reshape({channels_, -1}).t().reshape(z.sizes());
+  return LowerBound(probability, kProbabilityFloor).reshape({channels(), -1}).t().reshape(z.sizes());
 }
+
+torch::Tensor DeepFactorizedImpl::Bits(const torch::Tensor& z) { return sluice::Bits(Likelihood(z)); }
 
 }  // namespace sluice

@@ -164,7 +164,7 @@ TEST(GaussianTest, MatchesLeftAndRightTailsInFloat) {
 TEST(HyperTablesTest, MatchesTheDensityWithinThePrecision) {
   for (const double scale : {0.5, 4.0, 30.0}) {
     auto density = RandomDensity(3, scale);
-    const auto tables = MakeHyperTables(density, 14);
+    const auto tables = MakeHyperTables(*density, 14);
     ASSERT_TRUE(tables.ok()) << tables.status().ToString();
     ASSERT_EQ(tables->size(), 3u);
     torch::NoGradGuard no_grad;
@@ -186,7 +186,7 @@ TEST(HyperTablesTest, MatchesTheDensityWithinThePrecision) {
 }
 
 TEST(HyperTablesTest, RoundTripsThroughATensor) {
-  const auto tables = MakeHyperTables(RandomDensity(4, 6.0), 12);
+  const auto tables = MakeHyperTables(*RandomDensity(4, 6.0), 12);
   ASSERT_TRUE(tables.ok());
   for (const StaticTable& table : *tables) {
     const auto again = TableFromTensor(TableToTensor(table), 12);
@@ -196,7 +196,7 @@ TEST(HyperTablesTest, RoundTripsThroughATensor) {
 }
 
 TEST(HyperTablesTest, RejectsDamagedTensors) {
-  const auto tables = MakeHyperTables(RandomDensity(1, 6.0), 12);
+  const auto tables = MakeHyperTables(*RandomDensity(1, 6.0), 12);
   ASSERT_TRUE(tables.ok());
   const auto good = TableToTensor(tables->front());
   const auto expect_corrupt = [](const torch::Tensor& tensor, const char* what) {
@@ -225,7 +225,7 @@ TEST(HyperTablesTest, RejectsADensityThatHasDiverged) {
     torch::NoGradGuard no_grad;
     density->named_parameters()["bias0"][1].fill_(std::nan(""));
   }
-  const auto tables = MakeHyperTables(density, 12);
+  const auto tables = MakeHyperTables(*density, 12);
   ASSERT_FALSE(tables.ok());
   EXPECT_EQ(tables.status().code(), StatusCode::kInternal);
   EXPECT_NE(tables.status().message().find("channel 1"), std::string::npos) << tables.status().message();

@@ -33,12 +33,12 @@ Result<StaticTable> TableOfChannel(const double* probability, int precision) {
 
 }  // namespace
 
-Result<std::vector<StaticTable>> MakeHyperTables(DeepFactorized density, int precision) {
+Result<std::vector<StaticTable>> MakeHyperTables(HyperDensityImpl& density, int precision) {
   torch::NoGradGuard no_grad;
-  const int64_t channels = density->channels();
+  const int64_t channels = density.channels();
   const auto symbols = torch::arange(-kReach, kReach + 1, torch::kFloat32).unsqueeze(1).expand({-1, channels});
   // [channels, symbols], each channel contiguous.
-  const auto probability = density->Likelihood(symbols).t().to(torch::kDouble).contiguous();
+  const auto probability = torch::exp2(-density.Bits(symbols)).t().to(torch::kDouble).contiguous();
   std::vector<StaticTable> tables;
   for (int64_t c = 0; c < channels; ++c) {
     const double* row = probability.data_ptr<double>() + c * (2 * kReach + 1);

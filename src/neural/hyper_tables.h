@@ -5,14 +5,14 @@
 
 #include <vector>
 
-#include "neural/deep_factorized.h"
+#include "neural/hyper_density.h"
 #include "prob/static_table.h"
 
 namespace sluice {
 
 /// One integer table per hyper channel, from the trained density. Made once, when a codec is saved; both ends read the
 /// stored integers and never the density.
-Result<std::vector<StaticTable>> MakeHyperTables(DeepFactorized density, int precision);
+Result<std::vector<StaticTable>> MakeHyperTables(HyperDensityImpl& density, int precision);
 
 /// A table as an int32 tensor: first symbol, then the frequencies, the escape's last.
 torch::Tensor TableToTensor(const StaticTable& table);

@@ -5,6 +5,7 @@
 #include "neural/learned_codec.h"
 
 #include "neural/bounds.h"
+#include "neural/codec_shape.h"
 #include "neural/gaussian.h"
 
 namespace sluice {
@@ -19,29 +20,31 @@ constexpr double kPriorStart = 0.1;
 
 LearnedCodecImpl::LearnedCodecImpl(const CodecConfig& config) : config_(config) {
   transform_ = register_module("transform", FrozenTransform(config));
-  const BlockOptions options{.attention = config.attention, .mlp = true};
-  int64_t from = config.width;
-  for (int64_t to : config.widths) {
-    analysis_->push_back(Block(from, to, config.heads, options));
-    from = to;
-  }
-  analysis_->push_back(Block(from, config.hyper_channels, config.heads, options));
-  from = config.hyper_channels;
-  for (auto to = config.widths.rbegin(); to != config.widths.rend(); ++to) {
-    synthesis_->push_back(Block(from, *to, config.heads, options));
-    from = *to;
-  }
-  synthesis_->push_back(
-      Block(from, 2 * config.width, config.heads, BlockOptions{.attention = config.attention, .mlp = config.last_mlp}));
-  if (config.channel_prior) synthesis_->children().back()->as<Block>()->ShrinkOutput(kPriorStart);
+  const auto add = [&config](const std::vector<BlockShape>& blocks, torch::nn::ModuleList& into) {
+    for (const BlockShape& b : blocks) {
+      into->push_back(Block(b.in, b.out, config.heads, BlockOptions{b.attention, b.mlp, config.causal, config.window}));
+    }
+  };
+  add(AnalysisBlocks(config), analysis_);
   register_module("analysis", analysis_);
-  register_module("synthesis", synthesis_);
-  density_ = register_module("density", DeepFactorized(config.hyper_channels));
+  if (config.prior == PriorKind::kDirect) {
+    direct_ = register_module("direct", DirectAccess(config));
+    if (config.channel_prior) direct_->ShrinkOutput(kPriorStart);
+  } else {
+    add(SynthesisBlocks(config), synthesis_);
+    if (config.channel_prior) synthesis_->children().back()->as<Block>()->ShrinkOutput(kPriorStart);
+    register_module("synthesis", synthesis_);
+  }
+  density_ = register_module("density", MakeHyperDensity(config.density, config.hyper_channels));
   if (config.channel_prior) log_scale_ = register_parameter("log_scale", torch::zeros({config.width}));
 }
 
+torch::Tensor LearnedCodecImpl::Normalized(const torch::Tensor& y) const {
+  return log_scale_.defined() ? y * torch::exp(-log_scale_) : y;
+}
+
 torch::Tensor LearnedCodecImpl::RunAnalysis(const torch::Tensor& y) {
-  torch::Tensor v = log_scale_.defined() ? y * torch::exp(-log_scale_) : y;
+  torch::Tensor v = Normalized(y);
   for (const auto& block : *analysis_) v = block->as<Block>()->forward(v);
   return v;
 }
@@ -49,7 +52,15 @@ torch::Tensor LearnedCodecImpl::RunAnalysis(const torch::Tensor& y) {
 EntropyParameters LearnedCodecImpl::Synthesize(const torch::Tensor& hyper) {
   torch::Tensor v = hyper;
   for (const auto& block : *synthesis_) v = block->as<Block>()->forward(v);
-  const auto halves = v.chunk(2, -1);
+  return ToParameters(v);
+}
+
+EntropyParameters LearnedCodecImpl::StepDirect(DirectAccessImpl::State& state, const torch::Tensor& previous) {
+  return ToParameters(direct_->Step(state, previous.defined() ? Normalized(previous) : previous));
+}
+
+EntropyParameters LearnedCodecImpl::ToParameters(const torch::Tensor& raw) const {
+  const auto halves = raw.chunk(2, -1);
   torch::Tensor mean = halves[0];
   torch::Tensor sigma = halves[1];
   if (log_scale_.defined()) mean = mean * torch::exp(log_scale_);
@@ -95,17 +106,17 @@ CodecOutput LearnedCodecImpl::RateOnly(const torch::Tensor& x) {
 CodecOutput LearnedCodecImpl::Code(const torch::Tensor& u, bool reconstruct) {
   const auto y = config_.residual ? u : RoundStraightThrough(u);
   const auto z = RoundStraightThrough(RunAnalysis(y));
-  const auto parameters = Synthesize(z);
+  const auto parameters = direct_.is_empty() ? Synthesize(z) : ToParameters(direct_(z, Normalized(y)));
   const auto latent = config_.residual ? RoundStraightThrough(u - parameters.mean) : y;
-  return {reconstruct ? Reconstruct(latent, parameters) : torch::Tensor(), Bits(density_->Likelihood(z)),
-          Bits(LatentLikelihood(latent, parameters))};
+  return {reconstruct ? Reconstruct(latent, parameters) : torch::Tensor(), density_->Bits(z),
+          Bits(LatentLikelihood(latent, parameters)), density_->Penalty()};
 }
 
 EncoderOutput LearnedCodecImpl::Analyze(const torch::Tensor& x) {
   torch::NoGradGuard no_grad;
   const auto u = transform_->Forward(x);
   const auto z = torch::round(RunAnalysis(config_.residual ? u : torch::round(u))).contiguous();
-  EntropyParameters parameters = Synthesize(z);
+  EntropyParameters parameters = direct_.is_empty() ? Synthesize(z) : EntropyParameters{};
   return {z, torch::round(config_.residual ? u - parameters.mean : u), std::move(parameters)};
 }
 

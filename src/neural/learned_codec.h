@@ -5,8 +5,9 @@
 
 #include "neural/block.h"
 #include "neural/codec_config.h"
-#include "neural/deep_factorized.h"
+#include "neural/direct_access.h"
 #include "neural/frozen_transform.h"
+#include "neural/hyper_density.h"
 
 namespace sluice {
 
@@ -15,6 +16,7 @@ struct CodecOutput {
   torch::Tensor reconstruction;  ///< x' [B, T, d]
   torch::Tensor bits_hyper;      ///< ideal bits of every z [B, T, h]
   torch::Tensor bits_latent;     ///< ideal bits of every y [B, T, d]
+  torch::Tensor penalty;         ///< scalar that the density asks training to add; undefined for none
 };
 
 /// Mean and standard deviation of every latent element. Data: both [B, T, d]; sigma >= sigma_floor.
@@ -33,7 +35,8 @@ struct EncoderOutput {
 
 /// The learned codec of one cut: transform, analysis, hyper-prior density, synthesis.
 ///
-/// Data flow: x -> u (transform) -> y = round(u) -> z = round(analysis(y)) -> (mean, sigma) = synthesis(z).
+/// Data flow: x -> u (transform) -> y = round(u) -> z = round(analysis(y)) -> (mean, sigma) = synthesis(z), or of z and
+/// the y before with direct access.
 /// Causal: z_t depends on y_<=t, the parameters of y_t on z_<=t.
 /// Source: docs/codec.md, "Preset paper"; arXiv 2601.22002, section 3.
 class LearnedCodecImpl : public torch::nn::Module {
@@ -46,9 +49,15 @@ class LearnedCodecImpl : public torch::nn::Module {
   /// The same for the entropy model alone: the transform gets no gradient and nothing is reconstructed.
   CodecOutput RateOnly(const torch::Tensor& x);
 
-  /// The parts the coder runs, without gradient.
+  /// The parts the coder runs, without gradient. With direct access the parameters are left out: they come from
+  /// StepDirect, token by token, on both ends.
   EncoderOutput Analyze(const torch::Tensor& x);
+  /// Needs: the prior is kHyper.
   EntropyParameters Synthesize(const torch::Tensor& hyper);
+  /// Needs: the prior is kDirect.
+  DirectAccessImpl::State BeginDirect(const torch::Tensor& hyper) { return direct_->Begin(hyper); }
+  /// Parameters of the next token [B, 1, d]. Data: `previous` is the latent of the token before [B, 1, d].
+  EntropyParameters StepDirect(DirectAccessImpl::State& state, const torch::Tensor& previous);
   torch::Tensor Reconstruct(const torch::Tensor& latent, const EntropyParameters& parameters);
 
   /// The mean as the coder rounds it: to 1 / mean_steps.
@@ -61,17 +70,20 @@ class LearnedCodecImpl : public torch::nn::Module {
 
   const CodecConfig& config() const { return config_; }
   FrozenTransform& transform() { return transform_; }
-  DeepFactorized& density() { return density_; }
+  HyperDensityImpl& density() { return *density_; }
 
  private:
   torch::Tensor RunAnalysis(const torch::Tensor& y);
+  torch::Tensor Normalized(const torch::Tensor& y) const;
+  EntropyParameters ToParameters(const torch::Tensor& raw) const;
   CodecOutput Code(const torch::Tensor& u, bool reconstruct);
 
   CodecConfig config_;
   FrozenTransform transform_{nullptr};
   torch::nn::ModuleList analysis_;
   torch::nn::ModuleList synthesis_;
-  DeepFactorized density_{nullptr};
+  DirectAccess direct_{nullptr};  // instead of synthesis_ with direct access
+  HyperDensity density_;
   torch::Tensor log_scale_;  ///< [d], only with channel_prior
 };
 TORCH_MODULE(LearnedCodec);

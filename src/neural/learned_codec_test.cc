@@ -211,7 +211,7 @@ class Surrogate {
     const bool residual = codec_->config().residual;
     const auto s = residual ? u - parameters.mean + s_offset_ : u + y_offset_ - parameters.mean;
     const auto back = codec_->Reconstruct(residual ? s : u + y_offset_, parameters);
-    return (Bits(codec_->density()->Likelihood(z)).sum() + Bits(GaussianLikelihood(s, parameters.sigma)).sum() +
+    return (codec_->density().Bits(z).sum() + Bits(GaussianLikelihood(s, parameters.sigma)).sum() +
             (back - x_).square().sum())
         .item<double>();
   }

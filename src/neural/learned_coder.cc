@@ -87,9 +87,10 @@ class ElementCodec {
   void PushHyper(const std::vector<int32_t>& z, size_t begin, size_t end, RansEncoder& encoder) const {
     for (size_t i = begin; i < end; ++i) EncodeStatic(hyper_[i % hyper_.size()], z[i], encoder);
   }
-  void PushLatent(const std::vector<int32_t>& y, const CodingParameters& p, size_t begin, size_t end,
+  // Elements [begin, end) of y with the parameters from `at` on.
+  void PushLatent(const std::vector<int32_t>& y, size_t begin, size_t end, const CodingParameters& p, size_t at,
                   RansEncoder& encoder) const {
-    for (size_t i = begin; i < end; ++i) EncodeGaussian(latent_, y[i], p.mean_q4[i], p.scale[i], encoder);
+    for (size_t i = begin; i < end; ++i, ++at) EncodeGaussian(latent_, y[i], p.mean_q4[at], p.scale[at], encoder);
   }
   void PopHyper(std::vector<int32_t>& z, size_t begin, size_t end, RansDecoder& decoder) const {
     for (size_t i = begin; i < end; ++i) {
@@ -97,9 +98,9 @@ class ElementCodec {
       z[i] = static_cast<int32_t>(std::clamp<int64_t>(value, INT32_MIN, INT32_MAX));
     }
   }
-  void PopLatent(std::vector<int32_t>& y, const CodingParameters& p, size_t begin, size_t end,
+  void PopLatent(std::vector<int32_t>& y, size_t begin, size_t end, const CodingParameters& p, size_t at,
                  RansDecoder& decoder) const {
-    for (size_t i = begin; i < end; ++i) y[i] = DecodeGaussian(latent_, p.mean_q4[i], p.scale[i], decoder);
+    for (size_t i = begin; i < end; ++i, ++at) y[i] = DecodeGaussian(latent_, p.mean_q4[at], p.scale[at], decoder);
   }
 
  private:
@@ -107,28 +108,55 @@ class ElementCodec {
   const GaussianTables& latent_;
 };
 
-// Which elements share a stream. One stream a chunk is the case of a single group.
-struct Grouping {
-  size_t groups;
-  size_t hyper;   // elements of z in a group
-  size_t latent;  // elements of y in a group
-};
-
-Grouping GroupingOf(const CodecConfig& config, size_t tokens) {
-  const auto h = static_cast<size_t>(config.hyper_channels), d = static_cast<size_t>(config.width);
-  return config.stream_per_token ? Grouping{tokens, h, d} : Grouping{1, tokens * h, tokens * d};
+// One stream a group, each behind its length. `push(begin, end, encoder)` gives the elements of a group.
+template <typename Push>
+Status PutStreams(size_t groups, size_t size, int precision, ByteWriter& out, Push&& push) {
+  for (size_t g = 0; g < groups; ++g) {
+    SLUICE_ASSIGN_OR_RETURN(RansEncoder encoder, RansEncoder::Create(LanesFor(size), precision));
+    push(g * size, (g + 1) * size, encoder);
+    const auto bytes = encoder.Finish();
+    out.PutVarint(bytes.size());
+    out.PutBytes(bytes);
+  }
+  return OkStatus();
 }
 
-void PutStream(RansEncoder encoder, ByteWriter& out) {
-  const auto bytes = std::move(encoder).Finish();
-  out.PutVarint(bytes.size());
-  out.PutBytes(bytes);
+// Inverse of PutStreams. `pop(begin, end, decoder)` takes the elements of a group.
+template <typename Pop>
+Status GetStreams(size_t groups, size_t size, int precision, ByteReader& in, Pop&& pop) {
+  for (size_t g = 0; g < groups; ++g) {
+    SLUICE_ASSIGN_OR_RETURN(const uint64_t length, in.GetVarint());
+    SLUICE_ASSIGN_OR_RETURN(const auto bytes, in.GetBytes(length));
+    SLUICE_ASSIGN_OR_RETURN(RansDecoder decoder, RansDecoder::Create(bytes, LanesFor(size), precision));
+    pop(g * size, (g + 1) * size, decoder);
+    SLUICE_RETURN_IF_ERROR(decoder.Finish());
+  }
+  return OkStatus();
 }
 
-Result<RansDecoder> GetStream(ByteReader& in, size_t symbols, int precision) {
-  SLUICE_ASSIGN_OR_RETURN(const uint64_t size, in.GetVarint());
-  SLUICE_ASSIGN_OR_RETURN(const auto bytes, in.GetBytes(size));
-  return RansDecoder::Create(bytes, LanesFor(symbols), precision);
+// Direct access over a chunk: gives the parameters of every element. `code(begin, end, parameters, at)` codes the
+// latents [begin, end) of one row and token with the parameters from `at` on; they must be in `latent` afterwards.
+template <typename Code>
+Result<EntropyParameters> RunDirect(LearnedCodec& codec, const torch::Tensor& hyper, std::vector<int32_t>& latent,
+                                    Code&& code) {
+  const int64_t rows = hyper.size(0), tokens = hyper.size(1);
+  const auto width = static_cast<size_t>(codec->config().width);
+  DirectAccessImpl::State state = codec->BeginDirect(hyper);
+  torch::Tensor previous;
+  std::vector<torch::Tensor> means, sigmas;
+  for (int64_t t = 0; t < tokens; ++t) {
+    EntropyParameters parameters = codec->StepDirect(state, previous);
+    SLUICE_ASSIGN_OR_RETURN(const CodingParameters coding, ToCodingParameters(codec, parameters));
+    previous = torch::empty({rows, 1, codec->config().width});
+    for (int64_t row = 0; row < rows; ++row) {
+      const size_t begin = static_cast<size_t>(row * tokens + t) * width, at = static_cast<size_t>(row) * width;
+      code(begin, begin + width, coding, at);
+      std::copy_n(latent.begin() + static_cast<int64_t>(begin), width, previous.data_ptr<float>() + at);
+    }
+    means.push_back(std::move(parameters.mean));
+    sigmas.push_back(std::move(parameters.sigma));
+  }
+  return EntropyParameters{torch::cat(means, 1), torch::cat(sigmas, 1)};
 }
 
 }  // namespace
@@ -153,45 +181,57 @@ Result<CodedChunk> LearnedCoder::Encode(const torch::Tensor& x, bool measure) {
     }
     SLUICE_RETURN_IF_ERROR(CheckHidden(x));
     torch::NoGradGuard no_grad;
-    const EncoderOutput output = codec->Analyze(x);
+    EncoderOutput output = codec->Analyze(x);
     CodedChunk chunk;
     SLUICE_ASSIGN_OR_RETURN(chunk.hyper, ToIntegers(output.hyper));
     SLUICE_ASSIGN_OR_RETURN(chunk.latent, ToIntegers(output.latent));
-    SLUICE_ASSIGN_OR_RETURN(const CodingParameters parameters, ToCodingParameters(codec, output.parameters));
-
-    const ElementCodec elements(stored_.hyper_tables, tables_);
-    const Grouping grouping = GroupingOf(config, chunk.latent.size() / static_cast<size_t>(config.width));
-    ByteWriter payload;
-    if (grouping.groups == 1 && !config.stream_per_token) {
-      SLUICE_ASSIGN_OR_RETURN(RansEncoder encoder,
-                              RansEncoder::Create(LanesFor(grouping.hyper + grouping.latent), config.precision_bits));
-      elements.PushHyper(chunk.hyper, 0, chunk.hyper.size(), encoder);
-      elements.PushLatent(chunk.latent, parameters, 0, chunk.latent.size(), encoder);
-      payload.PutBytes(std::move(encoder).Finish());
-    } else {
-      for (size_t g = 0; g < grouping.groups; ++g) {
-        SLUICE_ASSIGN_OR_RETURN(RansEncoder encoder,
-                                RansEncoder::Create(LanesFor(grouping.hyper), config.precision_bits));
-        elements.PushHyper(chunk.hyper, g * grouping.hyper, (g + 1) * grouping.hyper, encoder);
-        PutStream(std::move(encoder), payload);
-      }
-      for (size_t g = 0; g < grouping.groups; ++g) {
-        SLUICE_ASSIGN_OR_RETURN(RansEncoder encoder,
-                                RansEncoder::Create(LanesFor(grouping.latent), config.precision_bits));
-        elements.PushLatent(chunk.latent, parameters, g * grouping.latent, (g + 1) * grouping.latent, encoder);
-        PutStream(std::move(encoder), payload);
-      }
-    }
-    chunk.payload = std::move(payload).Take();
-
-    if (measure) Measure(output, parameters.mean_q4, parameters.scale, chunk);
+    SLUICE_RETURN_IF_ERROR(config.stream_per_token ? EncodeByToken(output, chunk) : EncodeAtOnce(output, chunk));
+    if (measure) SLUICE_RETURN_IF_ERROR(Measure(output, chunk));
     return chunk;
   });
 }
 
-void LearnedCoder::Measure(const EncoderOutput& output, const std::vector<int32_t>& mean_q4,
-                           const std::vector<uint8_t>& scale, CodedChunk& chunk) {
-  chunk.estimated_hyper_bits = Bits(stored_.codec->density()->Likelihood(output.hyper)).sum().item<double>();
+Status LearnedCoder::EncodeAtOnce(EncoderOutput& output, CodedChunk& chunk) {
+  const CodecConfig& config = stored_.codec->config();
+  const ElementCodec elements(stored_.hyper_tables, tables_);
+  SLUICE_ASSIGN_OR_RETURN(RansEncoder encoder, RansEncoder::Create(LanesFor(chunk.hyper.size() + chunk.latent.size()),
+                                                                   config.precision_bits));
+  elements.PushHyper(chunk.hyper, 0, chunk.hyper.size(), encoder);
+  if (config.prior == PriorKind::kDirect) {
+    SLUICE_ASSIGN_OR_RETURN(output.parameters,
+                            RunDirect(stored_.codec, output.hyper, chunk.latent,
+                                      [&](size_t begin, size_t end, const CodingParameters& p, size_t at) {
+                                        elements.PushLatent(chunk.latent, begin, end, p, at, encoder);
+                                      }));
+  } else {
+    SLUICE_ASSIGN_OR_RETURN(const CodingParameters coding, ToCodingParameters(stored_.codec, output.parameters));
+    elements.PushLatent(chunk.latent, 0, chunk.latent.size(), coding, 0, encoder);
+  }
+  chunk.payload = encoder.Finish();
+  return OkStatus();
+}
+
+Status LearnedCoder::EncodeByToken(const EncoderOutput& output, CodedChunk& chunk) {
+  const CodecConfig& config = stored_.codec->config();
+  const ElementCodec elements(stored_.hyper_tables, tables_);
+  const auto h = static_cast<size_t>(config.hyper_channels), d = static_cast<size_t>(config.width);
+  const size_t tokens = chunk.latent.size() / d;
+  SLUICE_ASSIGN_OR_RETURN(const CodingParameters coding, ToCodingParameters(stored_.codec, output.parameters));
+  ByteWriter payload;
+  SLUICE_RETURN_IF_ERROR(
+      PutStreams(tokens, h, config.precision_bits, payload,
+                 [&](size_t begin, size_t end, RansEncoder& to) { elements.PushHyper(chunk.hyper, begin, end, to); }));
+  SLUICE_RETURN_IF_ERROR(
+      PutStreams(tokens, d, config.precision_bits, payload, [&](size_t begin, size_t end, RansEncoder& to) {
+        elements.PushLatent(chunk.latent, begin, end, coding, begin, to);
+      }));
+  chunk.payload = std::move(payload).Take();
+  return OkStatus();
+}
+
+Status LearnedCoder::Measure(const EncoderOutput& output, CodedChunk& chunk) {
+  SLUICE_ASSIGN_OR_RETURN(const CodingParameters coding, ToCodingParameters(stored_.codec, output.parameters));
+  chunk.estimated_hyper_bits = stored_.codec->density().Bits(output.hyper).sum().item<double>();
   chunk.estimated_latent_bits =
       Bits(stored_.codec->LatentLikelihood(output.latent, output.parameters)).sum().item<double>();
   for (size_t i = 0; i < chunk.hyper.size(); ++i) {
@@ -199,9 +239,11 @@ void LearnedCoder::Measure(const EncoderOutput& output, const std::vector<int32_
   }
   chunk.channel_bits.assign(static_cast<size_t>(stored_.codec->config().width), 0.0);
   for (size_t i = 0; i < chunk.latent.size(); ++i) {
-    chunk.channel_bits[i % chunk.channel_bits.size()] += tables_.CostBits(chunk.latent[i], mean_q4[i], scale[i]);
+    chunk.channel_bits[i % chunk.channel_bits.size()] +=
+        tables_.CostBits(chunk.latent[i], coding.mean_q4[i], coding.scale[i]);
   }
   for (double bits : chunk.channel_bits) chunk.latent_bits += bits;
+  return OkStatus();
 }
 
 Result<DecodedChunk> LearnedCoder::Decode(std::span<const uint8_t> payload, int64_t batch, int64_t tokens) {
@@ -210,45 +252,63 @@ Result<DecodedChunk> LearnedCoder::Decode(std::span<const uint8_t> payload, int6
     const CodecConfig& config = codec->config();
     torch::NoGradGuard no_grad;
     const auto count = static_cast<size_t>(batch * tokens);
-    const Grouping grouping = GroupingOf(config, count);
-    const ElementCodec elements(stored_.hyper_tables, tables_);
     DecodedChunk chunk;
     chunk.hyper.resize(count * static_cast<size_t>(config.hyper_channels));
     chunk.latent.resize(count * static_cast<size_t>(config.width));
-    const auto synthesize = [&]() -> Result<std::pair<EntropyParameters, CodingParameters>> {
-      EntropyParameters parameters =
-          codec->Synthesize(FromIntegers(chunk.hyper, {batch, tokens, config.hyper_channels}));
-      SLUICE_ASSIGN_OR_RETURN(CodingParameters coding, ToCodingParameters(codec, parameters));
-      return std::pair{std::move(parameters), std::move(coding)};
-    };
-    ByteReader reader(payload);
-    std::pair<EntropyParameters, CodingParameters> parameters;
-    if (!config.stream_per_token) {
-      SLUICE_ASSIGN_OR_RETURN(
-          RansDecoder decoder,
-          RansDecoder::Create(payload, LanesFor(grouping.hyper + grouping.latent), config.precision_bits));
-      elements.PopHyper(chunk.hyper, 0, chunk.hyper.size(), decoder);
-      SLUICE_ASSIGN_OR_RETURN(parameters, synthesize());
-      elements.PopLatent(chunk.latent, parameters.second, 0, chunk.latent.size(), decoder);
-      SLUICE_RETURN_IF_ERROR(decoder.Finish());
-    } else {
-      for (size_t g = 0; g < grouping.groups; ++g) {
-        SLUICE_ASSIGN_OR_RETURN(RansDecoder decoder, GetStream(reader, grouping.hyper, config.precision_bits));
-        elements.PopHyper(chunk.hyper, g * grouping.hyper, (g + 1) * grouping.hyper, decoder);
-        SLUICE_RETURN_IF_ERROR(decoder.Finish());
-      }
-      SLUICE_ASSIGN_OR_RETURN(parameters, synthesize());
-      for (size_t g = 0; g < grouping.groups; ++g) {
-        SLUICE_ASSIGN_OR_RETURN(RansDecoder decoder, GetStream(reader, grouping.latent, config.precision_bits));
-        elements.PopLatent(chunk.latent, parameters.second, g * grouping.latent, (g + 1) * grouping.latent, decoder);
-        SLUICE_RETURN_IF_ERROR(decoder.Finish());
-      }
-      if (reader.remaining() != 0) return Corrupt(fmt::format("{} bytes behind the last stream", reader.remaining()));
-    }
+    SLUICE_ASSIGN_OR_RETURN(const EntropyParameters parameters, config.stream_per_token
+                                                                    ? DecodeByToken(payload, batch, chunk)
+                                                                    : DecodeAtOnce(payload, batch, chunk));
     chunk.hidden =
-        codec->Reconstruct(FromIntegers(chunk.latent, {batch, tokens, config.width}), parameters.first).contiguous();
+        codec->Reconstruct(FromIntegers(chunk.latent, {batch, tokens, config.width}), parameters).contiguous();
     return chunk;
   });
+}
+
+torch::Tensor LearnedCoder::HyperTensor(const DecodedChunk& chunk, int64_t batch) const {
+  return FromIntegers(chunk.hyper, {batch, -1, stored_.codec->config().hyper_channels});
+}
+
+Result<EntropyParameters> LearnedCoder::DecodeAtOnce(std::span<const uint8_t> payload, int64_t batch,
+                                                     DecodedChunk& chunk) {
+  const CodecConfig& config = stored_.codec->config();
+  const ElementCodec elements(stored_.hyper_tables, tables_);
+  SLUICE_ASSIGN_OR_RETURN(
+      RansDecoder decoder,
+      RansDecoder::Create(payload, LanesFor(chunk.hyper.size() + chunk.latent.size()), config.precision_bits));
+  elements.PopHyper(chunk.hyper, 0, chunk.hyper.size(), decoder);
+  EntropyParameters parameters;
+  if (config.prior == PriorKind::kDirect) {
+    SLUICE_ASSIGN_OR_RETURN(parameters, RunDirect(stored_.codec, HyperTensor(chunk, batch), chunk.latent,
+                                                  [&](size_t begin, size_t end, const CodingParameters& p, size_t at) {
+                                                    elements.PopLatent(chunk.latent, begin, end, p, at, decoder);
+                                                  }));
+  } else {
+    parameters = stored_.codec->Synthesize(HyperTensor(chunk, batch));
+    SLUICE_ASSIGN_OR_RETURN(const CodingParameters coding, ToCodingParameters(stored_.codec, parameters));
+    elements.PopLatent(chunk.latent, 0, chunk.latent.size(), coding, 0, decoder);
+  }
+  SLUICE_RETURN_IF_ERROR(decoder.Finish());
+  return parameters;
+}
+
+Result<EntropyParameters> LearnedCoder::DecodeByToken(std::span<const uint8_t> payload, int64_t batch,
+                                                      DecodedChunk& chunk) {
+  const CodecConfig& config = stored_.codec->config();
+  const ElementCodec elements(stored_.hyper_tables, tables_);
+  const auto h = static_cast<size_t>(config.hyper_channels), d = static_cast<size_t>(config.width);
+  const size_t tokens = chunk.latent.size() / d;
+  ByteReader reader(payload);
+  SLUICE_RETURN_IF_ERROR(GetStreams(
+      tokens, h, config.precision_bits, reader,
+      [&](size_t begin, size_t end, RansDecoder& from) { elements.PopHyper(chunk.hyper, begin, end, from); }));
+  const EntropyParameters parameters = stored_.codec->Synthesize(HyperTensor(chunk, batch));
+  SLUICE_ASSIGN_OR_RETURN(const CodingParameters coding, ToCodingParameters(stored_.codec, parameters));
+  SLUICE_RETURN_IF_ERROR(
+      GetStreams(tokens, d, config.precision_bits, reader, [&](size_t begin, size_t end, RansDecoder& from) {
+        elements.PopLatent(chunk.latent, begin, end, coding, begin, from);
+      }));
+  if (reader.remaining() != 0) return Corrupt(fmt::format("{} bytes behind the last stream", reader.remaining()));
+  return parameters;
 }
 
 }  // namespace sluice

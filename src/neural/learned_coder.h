@@ -51,8 +51,16 @@ class LearnedCoder {
   const StoredCodec& stored() const { return stored_; }
 
  private:
-  void Measure(const EncoderOutput& output, const std::vector<int32_t>& mean_q4, const std::vector<uint8_t>& scale,
-               CodedChunk& chunk);
+  // One stream for the chunk. With direct access fills in output.parameters, which are known only then.
+  Status EncodeAtOnce(EncoderOutput& output, CodedChunk& chunk);
+  // A stream for z and one for y of every token, as the paper codes them.
+  Status EncodeByToken(const EncoderOutput& output, CodedChunk& chunk);
+  Status Measure(const EncoderOutput& output, CodedChunk& chunk);
+
+  // Fill in the integers of a chunk of `batch` rows, whose sizes say how many.
+  Result<EntropyParameters> DecodeAtOnce(std::span<const uint8_t> payload, int64_t batch, DecodedChunk& chunk);
+  Result<EntropyParameters> DecodeByToken(std::span<const uint8_t> payload, int64_t batch, DecodedChunk& chunk);
+  torch::Tensor HyperTensor(const DecodedChunk& chunk, int64_t batch) const;
 
   LearnedCoder(StoredCodec stored, GaussianTables tables) : stored_(std::move(stored)), tables_(std::move(tables)) {}
 

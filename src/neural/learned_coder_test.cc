@@ -78,7 +78,8 @@ TEST(LearnedCoderTest, RoundTripsEverySwitch) {
     for (const char* assignment :
          {"residual=false", "residual=true", "mean_steps=8", "mean_steps=16", "stream_per_token=true", "last_mlp=false",
           "attention=false", "sigma=log", "sigma=linear", "channel_prior=true", "channel_prior=false",
-          "precision_bits=10", "precision_bits=16"}) {
+          "precision_bits=10", "precision_bits=16", "density=fourier", "density=fourier_safe", "prior=direct",
+          "causal=false", "window=5"}) {
       CodecConfig config = Tiny(mode);
       ASSERT_TRUE(config.Set(assignment).ok()) << assignment;
       ExpectRoundTrip(config, 2, 21);
@@ -102,6 +103,15 @@ TEST(LearnedCoderTest, RoundTripsEveryLengthAndBatch) {
           ExpectRoundTrip(config, batch, tokens);
         }
       }
+    }
+  }
+}
+
+TEST(LearnedCoderTest, RoundTripsDirectAccessAtEveryLengthAndBatch) {
+  for (const int64_t batch : {1, 8}) {
+    for (const int64_t tokens : {1, 2, 64, 257}) {
+      CodecConfig config = MakePreset("direct", 8, 2, 257, CodecMode::kFrozen).value();
+      ExpectRoundTrip(config, batch, tokens);
     }
   }
 }

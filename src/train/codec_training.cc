@@ -118,6 +118,7 @@ class CodecTask : public TrainingTask {
     const auto hyper = output.bits_hyper.sum() / count;
     const auto latent = output.bits_latent.sum() / count;
     torch::Tensor loss = options_.lambda * (hyper + latent);
+    if (output.penalty.defined()) loss = loss + output.penalty;
     Metrics metrics;
     if (!rate_only) {
       const auto distortion = DistortionLoss(options_.distortion, *backbone_, cut_, tokens, hidden,

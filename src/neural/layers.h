@@ -1,0 +1,29 @@
+#ifndef SLUICE_NEURAL_LAYERS_H_
+#define SLUICE_NEURAL_LAYERS_H_
+
+#include <torch/torch.h>
+
+namespace sluice {
+
+/// LayerNorm with a weight and no bias, eps 1e-5. PyTorch's module has both or neither.
+torch::Tensor WeightedNorm(const torch::Tensor& u, const torch::Tensor& weight);
+
+/// How much a layer that adds to a residual stream starts with, so that the depth of a stack does not show at first.
+inline constexpr double kBranchGain = 0.3;
+
+/// A linear map without bias whose weights start with variance gain^2 / in.
+torch::nn::Linear NoBias(int64_t in, int64_t out, double gain = 1.0);
+
+/// What to add to attention scores [T, T] so that row t sees the tokens before it and, unless `strict`, itself: 0 or
+/// minus infinity. `window`: only the last so many of them; 0: all. A strict row 0 sees itself, because a row without
+/// any key has no attention; its caller replaces it.
+torch::Tensor CausalMask(int64_t tokens, int64_t window, bool strict, const torch::TensorOptions& options);
+
+/// softmax(q k^T / sqrt(n / heads) + mask) v, head by head.
+/// Data: q [B, Tq, n]; k, v [B, Tk, n]; mask [Tq, Tk] or undefined -> [B, Tq, n]. Needs: heads divides n.
+torch::Tensor Attend(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v, int64_t heads,
+                     const torch::Tensor& mask);
+
+}  // namespace sluice
+
+#endif  // SLUICE_NEURAL_LAYERS_H_

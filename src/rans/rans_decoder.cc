@@ -19,40 +19,6 @@ Result<RansDecoder> RansDecoder::Create(std::span<const uint8_t> bytes, int lane
   return decoder;
 }
 
-Result<RansDecoder> RansDecoder::CreateToken(uint8_t bits, std::span<const uint8_t> bytes, int precision) {
-  SLUICE_RETURN_IF_ERROR(RansStack::Create(1, precision).status());
-  RansDecoder decoder(1, precision);
-  const bool wide = (bits & 64) != 0;
-  const size_t state_bytes = wide ? 2 : 1;
-  if (bytes.size() < state_bytes) return Truncated("rans: the bytes end inside the first state of a token stream");
-  const uint32_t first =
-      wide ? (uint32_t{bits} & 63) << 16 | LoadLe<uint16_t>(bytes.data()) : (uint32_t{bits} & 63) << 8 | bytes[0];
-  if (first < uint32_t{1} << (wide ? 14 : 6)) {
-    return Corrupt("rans: first state of a token stream: expected at least 2^" + std::to_string(wide ? 14 : 6) +
-                   ", got " + std::to_string(first));
-  }
-  decoder.begin_ = bytes.data();
-  decoder.next_ = bytes.data() + state_bytes;
-  decoder.end_ = decoder.next_ + (bytes.size() - state_bytes) / 2 * 2;
-  decoder.states_[0] = decoder.Refill(first);
-  return decoder;
-}
-
-void RansDecoder::BeginTail() {
-  overrun_ = states_[0] >> low_bits_ == 0;
-  end_ = next_;
-}
-
-Result<size_t> RansDecoder::FinishToken(uint8_t check) const {
-  if (overrun_) return Truncated("rans: the bytes ended before the tail of a token stream");
-  constexpr uint32_t kCheckMask = (uint32_t{1} << kRansTokenBits) - 1;
-  if ((states_[0] & kCheckMask) != check) {
-    return Corrupt("rans: last bits of a token stream: expected " + std::to_string(check) + ", got " +
-                   std::to_string(states_[0] & kCheckMask));
-  }
-  return static_cast<size_t>(next_ - begin_);
-}
-
 Status RansDecoder::ReadHead(std::span<const uint8_t> bytes) {
   ByteReader reader(bytes);
   uint64_t raw_size = 0;

@@ -23,16 +23,6 @@ class RansDecoder {
   /// lanes' states; Corrupt when the first state or a number is not in its shortest form, or the raw bits have no end.
   static Result<RansDecoder> Create(std::span<const uint8_t> bytes, int lanes, int precision);
 
-  /// A token stream (RansEncoder::FinishToken): its 7 bits, and bytes that begin with it and may go on.
-  /// Errors: InvalidArgument for the precision; Truncated when the bytes end inside the first state; Corrupt when it
-  /// lies outside of its range.
-  static Result<RansDecoder> CreateToken(uint8_t bits, std::span<const uint8_t> bytes, int precision);
-  /// To be called when the tail begins, once.
-  void BeginTail();
-  /// To be called after the last element of a token stream: how many bytes it has. Errors: Truncated when the bytes
-  /// ended before the tail; Corrupt when the state does not end with `check`.
-  Result<size_t> FinishToken(uint8_t check) const;
-
   /// Where the current element lies. Range: [0, 2^precision).
   uint32_t Peek() const { return states_[lane_] & mask_; }
 
@@ -93,7 +83,6 @@ class RansDecoder {
     return x;
   }
 
-  const uint8_t* begin_ = nullptr;  // of a token stream
   const uint8_t* next_ = nullptr;
   const uint8_t* end_ = nullptr;  // a whole number of words after next_; there the raw bits begin
   size_t raw_size_ = 0;           // bytes

@@ -7,7 +7,6 @@
 #include "base/interval.h"
 #include "base/status.h"
 #include "rans/rans_layout.h"
-#include "rans/rans_stack.h"
 
 namespace sluice {
 
@@ -37,18 +36,6 @@ class RansEncoder {
   /// Range: seal < 2^30 (higher bits are dropped).
   std::vector<uint8_t> Finish(uint32_t seal = kRansDefaultSeal);
 
-  /// A stream that ends by itself, for a frame of one token: 7 bits for a byte that the caller begins, and bytes.
-  struct Token {
-    uint8_t bits;
-    std::vector<uint8_t> bytes;
-  };
-  /// Encodes everything as a token stream and leaves the encoder empty. `check` are 7 bits that the decoder gives back.
-  /// The last `tail` elements, a number that the decoder must know, are encoded before the first word; about 12 bits'
-  /// worth of elements is best. Cost: 13 bits beyond the ideal code length, `check` included.
-  /// Errors: Unsupported when the tail holds more than a state; Finish must do then, and the encoder is left as it was.
-  /// Needs: one lane (asserted).
-  Result<Token> FinishToken(uint8_t check, size_t tail);
-
  private:
   /// An interval, or up to 15 raw bits: their value in place of the start.
   struct Element {
@@ -58,11 +45,6 @@ class RansEncoder {
   };
 
   RansEncoder(int lanes, int precision) : lanes_(lanes), precision_(precision) {}
-
-  /// Index of the element with which the last `tail` intervals begin.
-  size_t TailBegin(size_t tail) const;
-  /// Pushes the elements [begin, end), from the last to the first.
-  void PushTo(RansStack& stack, size_t begin, size_t end) const;
 
   int lanes_;
   int precision_;

@@ -24,10 +24,6 @@ constexpr int RansLowBits(int precision) { return precision > 15 ? 16 : 15; }
 /// The state in which a lane begins that was given one word of the stem.
 constexpr uint32_t RansFirstState(uint16_t word) { return (uint32_t{1} << kRansWordBits) | word; }
 
-/// A token stream begins with this many bits outside of its bytes, and carries as many of a checksum below its first
-/// elements.
-inline constexpr int kRansTokenBits = 7;
-
 /// How many lanes a stream of `symbol_count` symbols should have. A lane costs about 4 bits and buys speed, so the
 /// number grows with the stream: the lanes stay under 0.1 % of a bit a symbol. Range: 1, 2, 4, 8, 16 or 32.
 int LanesFor(size_t symbol_count);

@@ -12,11 +12,6 @@
 // states but the first are pushed as raw bits (4 for the length, then the bits below the leading one) into the first,
 // and that one is written in two or three bytes, told apart by the parity of the size, so that nothing is padded.
 //
-// A token stream is a single lane whose decoder must find the end of its words by itself. The last elements, the tail,
-// are encoded without words, so that a decoder that knows where the tail begins refills before it and not in it. The
-// seal is a checksum with just enough above it to bring the state into its range by then. The last state lies in 16
-// octaves; it is written in 7 bits and one byte or two, told apart by the first of the bits.
-//
 // Raw bits among the elements of the stem are elements of the stem. Raw bits among those of the lanes go to bits of
 // their own, read backwards, so that a lane's elements follow from their index alone and kernels need not look at them.
 #include "rans/rans_stack.h"
@@ -130,30 +125,11 @@ void RansStack::Finish(std::vector<uint8_t>& out) {
   if (laned_ > 0) head.PutVarint(raw_.size());
   for (; last > 0; last >>= 8) head.Put(static_cast<uint8_t>(last));
   out.insert(out.end(), head.bytes().begin(), head.bytes().end());
-  TakeWords(out);
-  out.insert(out.end(), raw_.begin(), raw_.end());
-}
-
-uint8_t RansStack::FinishToken(std::vector<uint8_t>& out) {
-  assert(lanes_ == 1 && InRange());
-  uint32_t last = states_[0];
-  if (last >= uint32_t{1} << 22) {
-    words_.push_back(static_cast<uint16_t>(last));
-    last >>= kRansWordBits;
-  }
-  out.push_back(static_cast<uint8_t>(last));
-  const bool wide = last >= uint32_t{1} << 14;
-  if (wide) out.push_back(static_cast<uint8_t>(last >> 8));
-  TakeWords(out);
-  return static_cast<uint8_t>(wide ? 64 | last >> 16 : last >> 8);
-}
-
-void RansStack::TakeWords(std::vector<uint8_t>& out) {
   const size_t at = out.size();
   out.resize(at + 2 * words_.size());
   uint8_t* to = out.data() + at;
   for (size_t i = words_.size(); i-- > 0; to += 2) StoreLe(words_[i], to);
-  words_.clear();
+  out.insert(out.end(), raw_.begin(), raw_.end());
 }
 
 }  // namespace sluice

@@ -30,9 +30,12 @@ class RansStack {
   /// Encodes the element before all those encoded so far.
   /// Needs: 1 <= freq < 2^precision, start + freq <= 2^precision (asserted).
   void Push(Interval interval) {
-    if (!InLanes()) {
-      states_[0] = Absorb(states_[0], interval, precision_);
-      return;
+    if (!in_lanes_) {
+      if (lanes_ == 1 || words_.size() + 1 < static_cast<size_t>(lanes_)) {
+        states_[0] = Absorb(states_[0], interval, precision_);
+        return;
+      }
+      Spread();
     }
     lane_ = (lane_ == 0 ? lanes_ : lane_) - 1;
     states_[lane_] = Absorb(states_[lane_], interval, precision_);
@@ -41,28 +44,19 @@ class RansStack {
   /// What RansDecoder::PopBits(count) gives back: all pieces, the highest first.
   void PushBits(uint32_t value, int count);
 
-  /// Whether the next element goes to a lane and no longer to the stem. From then on it stays so, and raw bits have a
-  /// place of their own. Needs: an element is pushed next.
-  bool InLanes() {
-    if (!in_lanes_ && lanes_ > 1 && words_.size() + 1 >= static_cast<size_t>(lanes_)) Spread();
-    return in_lanes_;
-  }
+  /// How many of the elements lanes have encoded; the others are the stem's.
+  uint64_t laned() const { return laned_; }
 
   /// For kernels: the states, renamed so that the next element to be pushed belongs to the last lane. A kernel may
   /// encode any number of whole rounds of lanes by itself, adding to words() and telling by AddLaned how many elements.
-  /// Needs: InLanes(), or a single lane, whose elements are not counted.
+  /// Needs: laned() > 0.
   std::span<uint32_t> AlignedStates();
   void AddLaned(size_t elements) { laned_ += elements; }
   /// Words produced so far, in the reverse of the order of the bytes.
   std::vector<uint16_t>& words() { return words_; }
 
-  /// Whether the elements so far have filled the state of a single lane.
-  bool InRange() const { return !words_.empty() || states_[0] >> low_bits_ != 0; }
-
   /// Appends the bytes. Leaves the stack without use until Reset.
   void Finish(std::vector<uint8_t>& out);
-  /// Appends the bytes of a token stream and returns its 7 bits. Needs: one lane, InRange().
-  uint8_t FinishToken(std::vector<uint8_t>& out);
 
  private:
   RansStack(int lanes, int precision, uint32_t seal);
@@ -79,7 +73,6 @@ class RansStack {
   void PushPiece(uint32_t value, int count);
   void PutRaw(uint32_t value, int count);
   void Fold(uint32_t value, int count);
-  void TakeWords(std::vector<uint8_t>& out);
 
   int lanes_;
   int precision_;

@@ -191,6 +191,8 @@ Status StreamWriter::AddToken(uint8_t bits, std::span<const uint8_t> payload, In
   return OkStatus();
 }
 
+bool StreamWriter::TakesTokens() const { return CheckTokenFrame(header_, batch_).ok(); }
+
 void StreamWriter::Count(uint32_t batch, uint32_t tokens) {
   ++frames_;
   tokens_ += uint64_t{batch} * tokens;

@@ -110,6 +110,8 @@ class StreamWriter {
   /// A learned codec's frame of the next token of one row: `bits` (7) and a payload that ends by itself.
   /// Errors: InvalidArgument for a self-contained frame, fresh rows, or a frame before it of several rows; Io.
   Status AddToken(uint8_t bits, std::span<const uint8_t> payload, IntegerPieces integers);
+  /// Whether a token frame can stand here.
+  bool TakesTokens() const;
   /// The rolling checksum of what has been added, of which the codec puts some bits into a token frame's payload.
   uint32_t rolling() const { return rolling_; }
   /// Writes the end frame and, for a file, puts it in its place. Nothing can be added afterwards.

@@ -13,25 +13,6 @@
 namespace sluice {
 namespace {
 
-// Tokens [begin, begin + count) of every row of the batch, rows one after the other.
-Matrix<float> Slab(const HiddenStates& hidden, uint64_t begin, uint64_t count) {
-  const size_t width = hidden.values.cols();
-  Matrix<float> slab(hidden.batch * count, width);
-  for (uint64_t b = 0; b < hidden.batch; ++b) {
-    const auto rows = hidden.values.View().Rows(b * hidden.tokens + begin, b * hidden.tokens + begin + count);
-    std::copy(rows.all().begin(), rows.all().end(), slab.row(b * count).data());
-  }
-  return slab;
-}
-
-void PutSlab(const Matrix<float>& slab, uint64_t begin, HiddenStates& hidden) {
-  const size_t count = slab.rows() / hidden.batch;
-  for (uint64_t b = 0; b < hidden.batch; ++b) {
-    const auto rows = slab.View().Rows(b * count, (b + 1) * count);
-    std::copy(rows.all().begin(), rows.all().end(), hidden.values.row(b * hidden.tokens + begin).data());
-  }
-}
-
 // Reads every frame's header and checksum; the result has the shape, and no values yet.
 Result<HiddenStates> Shape(std::span<const uint8_t> stream, uint64_t max_elements) {
   SLUICE_ASSIGN_OR_RETURN(StreamReader reader, StreamReader::FromBytes(stream));
@@ -73,16 +54,10 @@ StreamHeader PlainStreamHeader(const HiddenCodec& codec, const HiddenStates& hid
 }
 
 Status EncodeHidden(const HiddenCodec& codec, const HiddenStates& hidden, uint32_t chunk_tokens, StreamWriter& writer) {
-  if (hidden.batch == 0 || hidden.batch > kMaxFrameBatch) {
-    return InvalidArgument(fmt::format("a batch of {} rows, expected 1 to {}", hidden.batch, kMaxFrameBatch));
-  }
-  if (chunk_tokens == 0) return InvalidArgument("a chunk of 0 tokens");
-  // As many tokens as were asked for, unless the batch is so wide that a frame cannot hold them.
-  const uint64_t most = std::min(kMaxFrameTokens, kMaxFrameElements / hidden.values.cols()) / hidden.batch;
-  const uint64_t chunk = std::clamp<uint64_t>(chunk_tokens, 1, std::max<uint64_t>(most, 1));
+  SLUICE_ASSIGN_OR_RETURN(const uint64_t chunk, FrameTokens(hidden, chunk_tokens));
   for (uint64_t begin = 0; begin < hidden.tokens; begin += chunk) {
     const uint64_t count = std::min(chunk, hidden.tokens - begin);
-    const Result<std::vector<uint8_t>> payload = codec.Encode(Slab(hidden, begin, count).View());
+    const Result<std::vector<uint8_t>> payload = codec.Encode(CutFrame(hidden, begin, count).View());
     if (!payload.ok()) return payload.status().WithContext(fmt::format("chunk at token {}", begin));
     SLUICE_RETURN_IF_ERROR(
         writer.AddStored(static_cast<uint32_t>(hidden.batch), static_cast<uint32_t>(count), *payload));
@@ -102,9 +77,9 @@ Result<HiddenStates> DecodeHidden(std::span<const uint8_t> stream, uint64_t max_
   for (uint64_t begin = 0; begin < hidden.tokens;) {
     SLUICE_ASSIGN_OR_RETURN(const std::optional<Frame> frame, reader.Next());
     if (!frame) return Internal("the stream ended before the frames that its first reading found");
-    Result<Matrix<float>> slab = codec->Decode(frame->sections[0], uint64_t{frame->batch} * frame->tokens, width);
-    if (!slab.ok()) return slab.status().WithContext(fmt::format("frame at byte {}", frame->offset));
-    PutSlab(*slab, begin, hidden);
+    Result<Matrix<float>> values = codec->Decode(frame->sections[0], uint64_t{frame->batch} * frame->tokens, width);
+    if (!values.ok()) return values.status().WithContext(fmt::format("frame at byte {}", frame->offset));
+    PutFrame(*values, begin, hidden);
     begin += frame->tokens;
   }
   return hidden;

@@ -8,26 +8,11 @@
 
 #include "base/status.h"
 #include "codec/hidden_codec.h"
+#include "codec/hidden_frames.h"
 #include "format/hidden_file.h"
 #include "format/stream.h"
 
 namespace sluice {
-
-/// Tokens of each row in one frame when nothing else is asked for.
-inline constexpr uint32_t kDefaultChunkTokens = 256;
-/// Largest batch * tokens * width that is decoded into memory when nothing else is asked for: 4 GiB of floats.
-inline constexpr uint64_t kDefaultMaxElements = uint64_t{1} << 30;
-
-/// What was written or read.
-struct HiddenStreamStats {
-  uint64_t bytes = 0;  ///< the whole stream: headers and checksums included
-  uint64_t tokens = 0;
-  uint32_t width = 0;
-
-  double BitsPerToken() const {
-    return tokens == 0 ? 0 : 8.0 * static_cast<double>(bytes) / static_cast<double>(tokens);
-  }
-};
 
 /// Writes all of `hidden` with a plain codec: every frame holds the same tokens of all rows of the batch.
 /// Errors: InvalidArgument for a batch, width or chunk outside the stream's limits, or from the codec; Io from the

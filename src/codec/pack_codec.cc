@@ -1,0 +1,52 @@
+// The one place that knows which program reads which pack.
+#include "codec/pack_codec.h"
+
+#include <fmt/format.h>
+
+#include "codec/static_codec.h"
+
+namespace sluice {
+
+Result<std::unique_ptr<PackCodec>> PackCodec::Open(const std::filesystem::path& path) {
+  SLUICE_ASSIGN_OR_RETURN(Pack pack, Pack::Open(path));
+  auto codec = Make(std::move(pack));
+  if (!codec.ok()) return codec.status().WithContext(path.string());
+  return codec;
+}
+
+Result<std::unique_ptr<PackCodec>> PackCodec::Make(Pack pack) {
+  if (pack.info().codec == kStaticCodecName) return MakeStaticCodec(std::move(pack));
+  return Unsupported(
+      fmt::format("a pack of codec \"{}\", this build knows \"{}\"", pack.info().codec, kStaticCodecName));
+}
+
+StreamHeader PackCodec::Header(DType source, uint16_t flags) const {
+  const PackInfo& info = pack_.info();
+  return {.kind = CodecKind::kInteger,
+          .flags = static_cast<uint16_t>(flags | info.flags),
+          .model_id = info.model_hash == Sha256Digest{} ? 0 : ShortId(info.model_hash),
+          .codec_id = pack_.id(),
+          .width = info.width,
+          .cut = info.cut,
+          .precision_bits = info.precision_bits,
+          .source = source};
+}
+
+Status PackCodec::CheckHeader(const StreamHeader& header) const {
+  const StreamHeader own = Header(header.source, header.flags & (kFreshFrames | kSingle));
+  const auto differ = [](std::string_view what, uint64_t got, uint64_t expected) {
+    return Mismatch(fmt::format("the stream's {} is {:#x}, the pack's {:#x}", what, got, expected));
+  };
+  if (header.kind != own.kind) return differ("codec kind", static_cast<int>(header.kind), static_cast<int>(own.kind));
+  if (header.codec_id != own.codec_id) return differ("codec id", header.codec_id, own.codec_id);
+  if (header.model_id != own.model_id) return differ("model id", header.model_id, own.model_id);
+  if (header.cut != own.cut) return differ("cut", header.cut, own.cut);
+  if (header.width != own.width) return differ("width", header.width, own.width);
+  if (header.precision_bits != own.precision_bits) {
+    return differ("precision", header.precision_bits, own.precision_bits);
+  }
+  if (header.flags != own.flags) return differ("flags", header.flags, own.flags);
+  return OkStatus();
+}
+
+}  // namespace sluice

@@ -1,0 +1,68 @@
+#ifndef SLUICE_CODEC_PACK_CODEC_H_
+#define SLUICE_CODEC_PACK_CODEC_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+
+#include "base/status.h"
+#include "base/view.h"
+#include "format/pack.h"
+#include "format/stream.h"
+
+namespace sluice {
+
+/// The sending end of one stream. Threads: one at a time.
+class FrameEncoder {
+ public:
+  virtual ~FrameEncoder() = default;
+
+  /// Encodes the next tokens of `batch` rows into a frame of `writer`, whose header must be the codec's; one token
+  /// becomes a token frame wherever one can stand. Data: hidden [batch * T, d], row after row.
+  /// Errors: InvalidArgument for the shape, or for a value that is not finite or beyond what is coded, naming row,
+  /// token and channel; the errors of StreamWriter.
+  virtual Status Push(MatrixView<const float> hidden, uint32_t batch, StreamWriter& writer) = 0;
+};
+
+/// The receiving end of one stream. Threads: one at a time.
+class FrameDecoder {
+ public:
+  virtual ~FrameDecoder() = default;
+
+  /// Decodes the frame that `reader` gave last, checks it, and consumes it if it is a token frame. Gives [batch * T,
+  /// d]. Errors: Truncated or Corrupt, naming the frame; after one, no frame of the stream may be decoded.
+  virtual Result<Matrix<float>> Pull(const Frame& frame, StreamReader& reader) = 0;
+};
+
+/// A codec that a pack holds, torch-free: it makes and reads streams of kind 3.
+/// Threads: const access from any number of threads.
+class PackCodec {
+ public:
+  virtual ~PackCodec() = default;
+  PackCodec(const PackCodec&) = delete;
+  PackCodec& operator=(const PackCodec&) = delete;
+
+  /// Errors: those of Pack; Unsupported for a codec that this build does not know; Corrupt for parts that are missing
+  /// or that contradict each other.
+  static Result<std::unique_ptr<PackCodec>> Open(const std::filesystem::path& path);
+  static Result<std::unique_ptr<PackCodec>> Make(Pack pack);
+
+  const Pack& pack() const { return pack_; }
+  /// The header of its streams. `flags`: kFreshFrames, kSingle.
+  StreamHeader Header(DType source, uint16_t flags = 0) const;
+  /// Errors: Mismatch when a stream is not this codec's, saying what differs.
+  Status CheckHeader(const StreamHeader& header) const;
+
+  virtual std::unique_ptr<FrameEncoder> NewEncoder() const = 0;
+  virtual std::unique_ptr<FrameDecoder> NewDecoder() const = 0;
+
+ protected:
+  explicit PackCodec(Pack pack) : pack_(std::move(pack)) {}
+
+ private:
+  Pack pack_;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_CODEC_PACK_CODEC_H_

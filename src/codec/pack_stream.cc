@@ -1,0 +1,117 @@
+// Whole files through a pack's codec. A stream with token frames shows its length only when it is decoded, so the
+// frames are collected first, each refused in time if it is too much, and put into one matrix at the end.
+#include "codec/pack_stream.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "base/file.h"
+
+namespace sluice {
+namespace {
+
+class FrameCollector {
+ public:
+  FrameCollector(uint64_t width, uint64_t max_elements) : width_(width), max_elements_(max_elements) {}
+
+  // Before the frame is decoded.
+  Status Announce(const Frame& frame) {
+    if (batch_ != 0 && frame.batch != batch_) {
+      return Corrupt(
+          fmt::format("frame at byte {}: {} rows, {} in the frames before", frame.offset, frame.batch, batch_));
+    }
+    batch_ = frame.batch;
+    tokens_ += frame.tokens;
+    if (tokens_ > max_elements_ / width_ / batch_) {
+      return InvalidArgument(
+          fmt::format("the stream holds more than {} elements, the most that was allowed", max_elements_));
+    }
+    return OkStatus();
+  }
+
+  void Add(Matrix<float> frame) { frames_.push_back(std::move(frame)); }
+
+  Result<HiddenStates> Finish(DType source) {
+    if (batch_ == 0) return Corrupt("the stream holds no frames");
+    HiddenStates hidden;
+    hidden.source = source;
+    hidden.batch = batch_;
+    hidden.tokens = tokens_;
+    hidden.rank = batch_ == 1 ? 2 : 3;
+    hidden.values = Matrix<float>(batch_ * tokens_, width_);
+    uint64_t begin = 0;
+    for (const Matrix<float>& frame : frames_) {
+      PutFrame(frame, begin, hidden);
+      begin += frame.rows() / batch_;
+    }
+    return hidden;
+  }
+
+ private:
+  uint64_t width_;
+  uint64_t max_elements_;
+  uint64_t batch_ = 0;
+  uint64_t tokens_ = 0;
+  std::vector<Matrix<float>> frames_;
+};
+
+HiddenStreamStats StatsOf(const HiddenStates& hidden, uint64_t bytes) {
+  return {bytes, hidden.batch * hidden.tokens, static_cast<uint32_t>(hidden.values.cols())};
+}
+
+}  // namespace
+
+Status EncodeHidden(const PackCodec& codec, const HiddenStates& hidden, uint32_t chunk_tokens, StreamWriter& writer) {
+  if (hidden.values.cols() != codec.pack().info().width) {
+    return InvalidArgument(
+        fmt::format("hidden states of width {}, the pack's is {}", hidden.values.cols(), codec.pack().info().width));
+  }
+  SLUICE_ASSIGN_OR_RETURN(const uint64_t chunk, FrameTokens(hidden, chunk_tokens));
+  const std::unique_ptr<FrameEncoder> encoder = codec.NewEncoder();
+  for (uint64_t begin = 0; begin < hidden.tokens; begin += chunk) {
+    const uint64_t count = std::min(chunk, hidden.tokens - begin);
+    const Matrix<float> frame = CutFrame(hidden, begin, count);
+    const Status pushed = encoder->Push(frame.View(), static_cast<uint32_t>(hidden.batch), writer);
+    if (!pushed.ok()) return pushed.WithContext(fmt::format("chunk at token {}", begin));
+  }
+  return OkStatus();
+}
+
+Result<HiddenStates> DecodeHidden(const PackCodec& codec, std::span<const uint8_t> stream, uint64_t max_elements) {
+  SLUICE_ASSIGN_OR_RETURN(StreamReader reader, StreamReader::FromBytes(stream));
+  SLUICE_RETURN_IF_ERROR(codec.CheckHeader(reader.header()));
+  FrameCollector collector(reader.header().width, max_elements);
+  const std::unique_ptr<FrameDecoder> decoder = codec.NewDecoder();
+  while (true) {
+    SLUICE_ASSIGN_OR_RETURN(const std::optional<Frame> frame, reader.Next());
+    if (!frame) break;
+    SLUICE_RETURN_IF_ERROR(collector.Announce(*frame));
+    SLUICE_ASSIGN_OR_RETURN(Matrix<float> values, decoder->Pull(*frame, reader));
+    collector.Add(std::move(values));
+  }
+  return collector.Finish(reader.header().source);
+}
+
+Result<HiddenStreamStats> EncodeHiddenFile(const PackCodec& codec, const std::filesystem::path& in,
+                                           std::string_view tensor, const std::filesystem::path& out,
+                                           uint32_t chunk_tokens) {
+  SLUICE_ASSIGN_OR_RETURN(const HiddenStates hidden, LoadHidden(in, tensor));
+  SLUICE_ASSIGN_OR_RETURN(StreamWriter writer, StreamWriter::ToFile(codec.Header(hidden.source), out));
+  SLUICE_RETURN_IF_ERROR(EncodeHidden(codec, hidden, chunk_tokens, writer));
+  SLUICE_RETURN_IF_ERROR(writer.Finish());
+  return StatsOf(hidden, writer.bytes_written());
+}
+
+Result<HiddenStreamStats> DecodeHiddenFile(const PackCodec& codec, const std::filesystem::path& in,
+                                           const std::filesystem::path& out, std::optional<DType> dtype,
+                                           uint64_t max_elements) {
+  SLUICE_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(in));
+  const Result<HiddenStates> hidden = DecodeHidden(codec, file.bytes(), max_elements);
+  if (!hidden.ok()) return hidden.status().WithContext(in.string());
+  SLUICE_RETURN_IF_ERROR(SaveHidden(out, *hidden, dtype.value_or(hidden->source)));
+  return StatsOf(*hidden, file.bytes().size());
+}
+
+}  // namespace sluice

@@ -1,0 +1,40 @@
+#ifndef SLUICE_CODEC_PACK_STREAM_H_
+#define SLUICE_CODEC_PACK_STREAM_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "base/status.h"
+#include "codec/hidden_frames.h"
+#include "codec/pack_codec.h"
+#include "format/hidden_file.h"
+
+namespace sluice {
+
+/// Writes all of `hidden` with a pack's codec: every frame holds the same tokens of all rows of the batch; with one row
+/// and chunks of one token they are token frames. Errors: InvalidArgument for a batch, width or chunk outside the
+/// limits, or from the codec; Io from the writer.
+Status EncodeHidden(const PackCodec& codec, const HiddenStates& hidden, uint32_t chunk_tokens, StreamWriter& writer);
+
+/// Reads a whole stream or self-contained frame. Frames of one row give [T, d], of B rows [B, T, d].
+/// Errors: Mismatch when another codec wrote it; InvalidArgument when it holds more than `max_elements`, found out
+/// before what is too much is decoded; the errors of StreamReader and of the codec.
+Result<HiddenStates> DecodeHidden(const PackCodec& codec, std::span<const uint8_t> stream,
+                                  uint64_t max_elements = kDefaultMaxElements);
+
+/// `sluice encode --hidden IN --codec FILE.pack --out OUT`: IN is .safetensors (its tensor `tensor`) or .npy.
+Result<HiddenStreamStats> EncodeHiddenFile(const PackCodec& codec, const std::filesystem::path& in,
+                                           std::string_view tensor, const std::filesystem::path& out,
+                                           uint32_t chunk_tokens = kDefaultChunkTokens);
+/// `sluice decode --codec FILE.pack --in IN --out OUT`: OUT is .safetensors or .npy, in `dtype` or, without one, in the
+/// type that was encoded.
+Result<HiddenStreamStats> DecodeHiddenFile(const PackCodec& codec, const std::filesystem::path& in,
+                                           const std::filesystem::path& out, std::optional<DType> dtype = std::nullopt,
+                                           uint64_t max_elements = kDefaultMaxElements);
+
+}  // namespace sluice
+
+#endif  // SLUICE_CODEC_PACK_STREAM_H_

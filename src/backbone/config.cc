@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "base/json_depth.h"
 
 namespace sluice {
 namespace {
@@ -296,6 +297,7 @@ BackboneConfig BackboneConfig::Gpt2(int64_t layers, int64_t width, int64_t heads
 }
 
 Result<BackboneConfig> BackboneConfig::Parse(std::string_view text) {
+  SLUICE_RETURN_IF_ERROR(CheckJsonDepth(text).WithContext("config.json"));
   const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (json.is_discarded()) return Corrupt(fmt::format("config.json: not valid JSON ({} bytes)", text.size()));
   if (!json.is_object()) return Corrupt(fmt::format("config.json: expected an object, got {}", json.type_name()));

@@ -4,9 +4,11 @@
 #include <map>
 
 #include "base/file.h"
+#include "base/json_depth.h"
 #include "cli/light_verbs.h"
 #include "cli/verb.h"
 #include "format/checkpoint_files.h"
+#include "format/pack.h"
 #include "format/safetensors.h"
 #include "format/stream.h"
 #include "plain/plain_codec.h"
@@ -34,6 +36,26 @@ std::string CodecIdText(const StreamHeader& header) {
   return PlainCodecName(header.codec_id);
 }
 
+ordered_json HeaderFields(const StreamHeader& header) {
+  return {{"what", (header.flags & kSingle) != 0 ? "self-contained frame" : "stream"},
+          {"version", kStreamVersion},
+          {"codec_kind", KindName(header.kind)},
+          {"codec", CodecIdText(header)},
+          {"model", fmt::format("{:016x}", header.model_id)},
+          {"cut", header.cut},
+          {"width", header.width},
+          {"threads", header.threads}};
+}
+
+// Where a token frame ends only its codec knows, so the walk stops at the first.
+ordered_json InspectTokens(const StreamReader& reader, const fs::path& path) {
+  ordered_json result = HeaderFields(reader.header());
+  result.update({{"frames_before_the_first_token_frame", reader.frames() - 1},
+                 {"tokens_before_the_first_token_frame", reader.tokens() - 1},
+                 {"bytes", fs::file_size(path)}});
+  return result;
+}
+
 Result<ordered_json> InspectStream(const fs::path& path) {
   SLUICE_ASSIGN_OR_RETURN(StreamReader reader, StreamReader::Open(path));
   const StreamHeader& header = reader.header();
@@ -41,23 +63,18 @@ Result<ordered_json> InspectStream(const fs::path& path) {
   while (true) {
     SLUICE_ASSIGN_OR_RETURN(const auto frame, reader.Next());
     if (!frame.has_value()) break;
+    if (frame->type == FrameType::kToken) return InspectTokens(reader, path);
     for (const auto& section : frame->sections) payload += section.size();
   }
   const uint64_t bytes = fs::file_size(path);
   const auto tokens = static_cast<double>(std::max<uint64_t>(1, reader.tokens()));
-  return ordered_json{{"what", "stream"},
-                      {"version", kStreamVersion},
-                      {"codec_kind", KindName(header.kind)},
-                      {"codec", CodecIdText(header)},
-                      {"model", fmt::format("{:016x}", header.model_id)},
-                      {"cut", header.cut},
-                      {"width", header.width},
-                      {"threads", header.threads},
-                      {"frames", reader.frames()},
-                      {"tokens", reader.tokens()},
-                      {"bytes", bytes},
-                      {"header_bytes", bytes - payload},
-                      {"bits_per_token", 8.0 * static_cast<double>(bytes) / tokens}};
+  ordered_json result = HeaderFields(header);
+  result.update({{"frames", reader.frames()},
+                 {"tokens", reader.tokens()},
+                 {"bytes", bytes},
+                 {"header_bytes", bytes - payload},
+                 {"bits_per_token", 8.0 * static_cast<double>(bytes) / tokens}});
+  return result;
 }
 
 ordered_json SummarizeTensors(const std::map<std::string, TensorView, std::less<>>& tensors) {
@@ -70,8 +87,49 @@ ordered_json SummarizeTensors(const std::map<std::string, TensorView, std::less<
   return {{"tensors", tensors.size()}, {"elements", elements}, {"list", list}};
 }
 
+ordered_json ParsedOrNull(std::string_view json) {
+  return json.empty() ? ordered_json() : ordered_json::parse(json, nullptr, false);
+}
+
+Result<ordered_json> InspectPack(const fs::path& path) {
+  SLUICE_ASSIGN_OR_RETURN(const Pack pack, Pack::Open(path));
+  const PackInfo& info = pack.info();
+  uint64_t tables = 0, entries = 0;
+  for (const auto& [name, list] : pack.tables()) {
+    tables += list.size();
+    for (const PackTable& table : list) entries += table.frequencies.size();
+  }
+  ordered_json points = ordered_json::array();
+  for (const OperatingPoint& point : pack.operating_points()) {
+    points.push_back({{"index", points.size()},
+                      {"point", point.name},
+                      {"lambda", point.lambda},
+                      {"bits_per_token", point.bits_per_token}});
+  }
+  ordered_json result = {{"what", "pack"},
+                         {"version", kPackVersion},
+                         {"codec", info.codec},
+                         {"id", fmt::format("{:016x}", pack.id())},
+                         {"hash", ToHex(pack.hash())},
+                         {"model_hash", ToHex(info.model_hash)},
+                         {"width", info.width},
+                         {"cut", info.cut},
+                         {"hyper_channels", info.hyper_channels},
+                         {"precision_bits", info.precision_bits},
+                         {"flags", info.flags},
+                         {"bytes", pack.bytes()},
+                         {"tables", tables},
+                         {"table_entries", entries},
+                         {"operating_points", points},
+                         {"metadata", ParsedOrNull(pack.metadata())},
+                         {"certificate", ParsedOrNull(pack.certificate())},
+                         {"weights", SummarizeTensors(pack.tensors())}};
+  return result;
+}
+
 Result<ordered_json> ReadJson(const fs::path& path) {
   SLUICE_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, 1 << 24));
+  SLUICE_RETURN_IF_ERROR(CheckJsonDepth(text).WithContext(path.string()));
   auto json = ordered_json::parse(text, nullptr, false);
   if (!json.is_object()) return Corrupt(path.string() + ": not a JSON object");
   return json;
@@ -114,6 +172,7 @@ Result<ordered_json> Inspect(const fs::path& path) {
     result.update(SummarizeTensors(file.tensors()));
     return result;
   }
+  if (IsPackFile(path)) return InspectPack(path);
   return InspectStream(path);
 }
 
@@ -136,8 +195,9 @@ std::string ToText(const ordered_json& result) {
 }  // namespace
 
 int RunInspect(int argc, char** argv) {
-  Verb verb("inspect", "Show what a stream, a trained codec, a model or a safetensors file holds.",
-            "  sluice inspect book.slc\n  sluice inspect runs/a --json\n  sluice inspect models/default\n");
+  Verb verb("inspect", "Show what a stream, a pack, a trained codec, a model or a safetensors file holds.",
+            "  sluice inspect book.slc\n  sluice inspect static.pack --json\n  sluice inspect runs/a --json\n  sluice "
+            "inspect models/default\n");
   fs::path path;
   verb.app().add_option("path", path, "A file or folder")->required();
   return verb.Run(argc, argv, [&]() -> Status {

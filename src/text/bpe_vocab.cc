@@ -6,32 +6,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/json_depth.h"
+
 namespace sluice {
-
-namespace {
-
-/// Values of JSON inside of each other. Deeper ones would be parsed, but what walks them later, to print or compare
-/// them, calls itself for every level and runs out of stack. No tokenizer needs more than a dozen.
-constexpr size_t kMaxJsonDepth = 256;
-
-/// Errors: Corrupt at the byte where brackets are too deep. Text that is not JSON is left to the parser.
-Status CheckJsonDepth(std::string_view text) {
-  size_t depth = 0;
-  bool in_string = false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string && c == '\\') ++i;
-    if (c == '"') in_string = !in_string;
-    if (in_string) continue;
-    if ((c == '[' || c == '{') && ++depth > kMaxJsonDepth) {
-      return Corrupt(fmt::format("JSON at byte {}: more than {} values inside of each other", i, kMaxJsonDepth));
-    }
-    if ((c == ']' || c == '}') && depth > 0) --depth;
-  }
-  return OkStatus();
-}
-
-}  // namespace
 
 Result<nlohmann::json> ParseJson(std::string_view text) {
   SLUICE_RETURN_IF_ERROR(CheckJsonDepth(text));

@@ -21,7 +21,7 @@ inline constexpr size_t kMaxVocabulary = size_t{1} << 22;
 inline constexpr size_t kMaxTokenBytes = 4096;
 
 /// Parses JSON. Errors: Truncated when the text ends inside a value, Corrupt for anything else that is not JSON and for
-/// more than 256 values inside of each other, all with the byte offset.
+/// values too deep inside of each other, all with the byte offset.
 Result<nlohmann::json> ParseJson(std::string_view text);
 
 /// Tokens by id and ids by token, both ways exact.

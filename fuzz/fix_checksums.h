@@ -13,7 +13,15 @@ namespace sluice {
 // running count does not decide.
 
 /// Right checksums and counts for the header, the frames and the end frame of a stream, as far as it can be followed.
+/// The bytes of learned frames are taken for the integers that they decode to.
 std::vector<uint8_t> RepairStream(std::span<const uint8_t> bytes);
+
+/// What of the bytes behind a token frame's first one is taken for its payload: only a learned codec can tell, and the
+/// target for streams has none.
+size_t TokenPayloadSize(std::span<const uint8_t> rest);
+
+/// Right sizes of body and certificate, and the right checksum, for a pack.
+std::vector<uint8_t> RepairPack(std::span<const uint8_t> bytes);
 
 /// Right checksums for the header, the chunks and the end mark of an activation archive, and right counts in the
 /// latter.

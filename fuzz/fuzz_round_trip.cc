@@ -94,11 +94,13 @@ std::vector<uint8_t> EncodeByStack(const Recorder& recorder, int lanes, int prec
   FUZZ_REQUIRE(stack.ok());
   for (auto element = recorder.elements.rbegin(); element != recorder.elements.rend(); ++element) {
     if (const auto* interval = std::get_if<Interval>(&*element))
-      stack->Push(*interval, precision);
+      stack->Push(*interval);
     else
       stack->PushBits(std::get<Recorder::Bits>(*element).value, std::get<Recorder::Bits>(*element).count);
   }
-  return stack->Finish();
+  std::vector<uint8_t> bytes;
+  stack->Finish(bytes);
+  return bytes;
 }
 
 void CheckGuarantees(const StaticTable& table) {

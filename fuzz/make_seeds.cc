@@ -14,9 +14,15 @@
 
 #include "base/bytes.h"
 #include "base/file.h"
+#include "codec/activation_archive.h"
+#include "codec/pack_stream.h"
+#include "codec/static_fit.h"
+#include "format/dtype.h"
 #include "format/hidden_file.h"
 #include "format/npy.h"
+#include "format/pack.h"
 #include "format/safetensors.h"
+#include "frame_codec.h"
 #include "fuzz_input.h"
 #include "plain/hidden_stream.h"
 #include "plain/plain_codec.h"
@@ -88,21 +94,63 @@ void MakeStreams(const fs::path& folder) {
       seeds.Add(std::string(info.spec.substr(0, info.spec.find(':'))) + "-" + std::to_string(batch), writer.Take());
     }
   }
-  const StreamHeader learned = {.kind = CodecKind::kInteger,
-                                .flags = kFreshFrames,
-                                .model_id = 1,
-                                .codec_id = 2,
-                                .width = 4,
-                                .cut = 3,
-                                .precision_bits = 12,
-                                .source = DType::kF16};
-  StreamWriter writer = OrThrow(StreamWriter::ToMemory(learned));
+  StreamHeader header = {.kind = CodecKind::kInteger,
+                         .flags = kFreshFrames,
+                         .model_id = 1,
+                         .codec_id = 2,
+                         .width = 4,
+                         .cut = 3,
+                         .precision_bits = 12,
+                         .source = DType::kF16};
   const std::vector<uint8_t> z = RandomBytes(9, 2);
   const std::vector<uint8_t> y = RandomBytes(40, 3);
   const std::vector<std::span<const uint8_t>> sections = {z, y};
-  for (int frame = 0; frame < 3; ++frame) OrThrow(writer.AddChunk(2, 4, sections, {}));
-  OrThrow(writer.Finish());
-  seeds.Add("learned", writer.Take());
+  StreamWriter chunks = OrThrow(StreamWriter::ToMemory(header));
+  for (int frame = 0; frame < 3; ++frame) OrThrow(chunks.AddChunk(2, 4, sections, {}));
+  OrThrow(chunks.Finish());
+  seeds.Add("chunks", chunks.Take());
+
+  header.flags = kSingle;
+  StreamWriter single = OrThrow(StreamWriter::ToMemory(header));
+  OrThrow(single.AddChunk(2, 4, sections, {}));
+  OrThrow(single.Finish());
+  seeds.Add("single", single.Take());
+
+  header.flags = kResidual;
+  StreamWriter tokens = OrThrow(StreamWriter::ToMemory(header));
+  OrThrow(tokens.AddChunk(1, 4, sections, {}));
+  for (uint8_t frame = 0; frame < 3; ++frame) OrThrow(tokens.AddToken(frame, std::span(z).first(1 + z[0] % 8), {}));
+  OrThrow(tokens.Finish());
+  seeds.Add("tokens", tokens.Take());
+}
+
+void MakePacks(const fs::path& folder) {
+  const Seeds seeds(folder, "pack");
+  PackWriter writer({.codec = "static",
+                     .flags = kResidual,
+                     .model_hash = {1, 2, 3},
+                     .width = 3,
+                     .cut = 2,
+                     .hyper_channels = 0,
+                     .precision_bits = 12});
+  seeds.Add("empty", OrThrow(writer.Serialize()));
+  const std::vector<uint8_t> numbers = RandomBytes(24, 8);
+  const std::vector<float> steps = {0.5f, 1, 2};
+  writer.AddTables("latent", {{-1, false, {1000, 2000, 1000, 96}}, {7, true, {4095, 1}}});
+  writer.AddTensor({"step", DType::kF32, {3}, {reinterpret_cast<const uint8_t*>(steps.data()), 12}});
+  writer.AddTensor({"wide", DType::kI32, {3, 2}, numbers});
+  writer.AddTensor({"odd", DType::kI8, {1, 5}, std::span(numbers).first(5)});
+  writer.AddTensor({"scalar", DType::kI16, {}, std::span(numbers).first(2)});
+  writer.SetOperatingPoints({{"usual", 0.01, 120.5}, {"", 0, 1}});
+  writer.SetMetadata(R"({"made by": "a generator"})");
+  const std::vector<uint8_t> pack = OrThrow(writer.Serialize());
+  seeds.Add("full", pack);
+  StaticFitOptions fit;
+  fit.step = 0.5;
+  seeds.Add("static", OrThrow(OrThrow(FitStaticPack(MakeHidden(1, 200, 4, 10).values.View(), fit)).pack.Serialize()));
+  fit.basis = StaticBasis::kDiagonal;
+  seeds.Add("diagonal", OrThrow(OrThrow(FitStaticPack(MakeHidden(1, 200, 4, 11).values.View(), fit)).pack.Serialize()));
+  seeds.Add("certified", OrThrow(WithCertificate(pack, R"({"ppl": 1.02})")));
 }
 
 void MakeTensorFiles(const fs::path& folder) {
@@ -228,6 +276,69 @@ void MakeSentencePiece(const fs::path& folder) {
   add("small", OrThrow(ReadFile(model)));
 }
 
+void MakeFrames(const fs::path& folder) {
+  const Seeds seeds(folder, "frame");
+  struct Kind {
+    const char* name;
+    uint8_t mode;
+    uint16_t flags;
+    uint64_t batch;
+    uint32_t chunk;
+  };
+  for (const Kind& kind : {Kind{"tokens", 1, 0, 1, 1}, Kind{"chunks", 1, 0, 2, 7}, Kind{"fresh", 2, kFreshFrames, 1, 5},
+                           Kind{"single", 3, kSingle, 2, 12}}) {
+    const HiddenStates hidden = FuzzHidden(RandomBytes(200, kind.chunk), kind.batch, 12);
+    StreamWriter writer = OrThrow(StreamWriter::ToMemory(FuzzFrameCodec().Header(DType::kF16, kind.flags)));
+    OrThrow(EncodeHidden(FuzzFrameCodec(), hidden, kind.chunk, writer));
+    OrThrow(writer.Finish());
+    std::vector<uint8_t> input = writer.Take();
+    input.erase(input.begin(), input.begin() + kStreamHeaderSize - 1);
+    input[0] = kind.mode;
+    seeds.Add(kind.name, input);
+  }
+  for (const uint8_t batch : {0, 1, 2}) {
+    std::vector<uint8_t> input = RandomBytes(150, batch);
+    input[0] = 0;
+    input[1] = batch;
+    seeds.Add("hidden-" + std::to_string(batch + 1), input);
+  }
+}
+
+void MakeArchives(const fs::path& folder) {
+  const Seeds archives(folder, "archive");
+  const Seeds activations(folder, "activations");
+  const FidelitySpec specs[] = {{}, {Fidelity::kAbsolute, 0.01}, {Fidelity::kRelative, 0.001}, {Fidelity::kBits, 4}};
+  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBf16}) {
+    const std::string name(DTypeName(dtype));
+    const HiddenStates hidden = MakeHidden(1, 48, 5, 9);
+    const fs::path source = archives.Path(name + ".safetensors");
+    OrThrow(SaveHidden(source, hidden, dtype));
+    for (const FidelitySpec& spec : specs) {
+      const std::string kind = std::to_string(static_cast<int>(spec.kind));
+      OrThrow(
+          PackHidden(source, "", archives.Path(name + "-" + kind), {.fidelity = spec, .chunk_tokens = 20}).status());
+      const std::vector<uint8_t> bytes = OrThrow(FromFloats(hidden.values.View().all(), dtype));
+      const uint8_t type = dtype == DType::kF32 ? 0 : dtype == DType::kF16 ? 1 : 2;
+      std::vector<uint8_t> input = {type, static_cast<uint8_t>(spec.kind), 80, 33, 4};
+      input.insert(input.end(), bytes.begin(), bytes.end());
+      activations.Add(name + "-" + kind, input);
+    }
+    fs::remove(source);
+  }
+}
+
+void MakeKernels(const fs::path& folder) {
+  const Seeds seeds(folder, "kernels");
+  for (const uint8_t lanes : {1, 3, 4, 8, 16, 32, 64}) {
+    std::vector<uint8_t> input = RandomBytes(1500, lanes);
+    input[0] = lanes % 5;
+    input[1] = lanes - 1;
+    input[2] = lanes % 4;
+    input[3] = static_cast<uint8_t>(3 * lanes);
+    seeds.Add("lanes-" + std::to_string(lanes), input);
+  }
+}
+
 /// A script of `kinds` and a stream that it decodes.
 std::vector<uint8_t> RansInput(uint8_t lanes, uint8_t precision, uint8_t kinds) {
   std::vector<uint8_t> bytes = {lanes, precision, 7};
@@ -269,10 +380,14 @@ int main(int argc, char** argv) {
   }
   try {
     sluice::MakeStreams(argv[1]);
+    sluice::MakePacks(argv[1]);
     sluice::MakeTensorFiles(argv[1]);
     sluice::MakeTokenizers(argv[1]);
     sluice::MakeSentencePiece(argv[1]);
     sluice::MakeRans(argv[1]);
+    sluice::MakeFrames(argv[1]);
+    sluice::MakeArchives(argv[1]);
+    sluice::MakeKernels(argv[1]);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "make_fuzz_seeds: %s\n", error.what());
     return 1;

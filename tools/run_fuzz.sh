@@ -1,17 +1,17 @@
 #!/bin/sh
-# Runs the fuzz targets in turns, slice by slice, one process at a time, until each has run for the time asked for in
-# all its runs together. Everything is kept in the build folder, so it goes on where it stopped:
+# Runs the fuzz targets in turns, slice by slice, one process at a time, until each has had the processor for the
+# time asked for in all its runs together (on a busy machine that takes longer). Everything is kept in the build folder, so it goes on where it stopped:
 #
 #   fuzz-corpus/<target>    inputs that found something new
 #   fuzz-findings/<target>  inputs that broke something
-#   fuzz-log.jsonl          one line a slice: target, seconds, executions, findings, revision
+#   fuzz-log.jsonl          one line a slice: target, processor seconds, seconds, executions, findings, revision
 #
 # At the end, or when interrupted, prints the table of accumulated time and writes fuzz/results/<date>.json.
 #
 #   tools/run_fuzz.sh [--minutes N] [--slice SECONDS] [--build FOLDER] [--table] [--minimize] [target...]
 #
-#   --minutes N      minutes for each target, those of earlier runs included (20)
-#   --slice SECONDS  length of a turn (120)
+#   --minutes N      minutes of processor time for each target, those of earlier runs included (20)
+#   --slice SECONDS  length of a turn on the clock (120)
 #   --build FOLDER   use the targets built there; otherwise the preset fuzz is configured and built
 #   --table          run nothing: print the table and write the results
 #   --minimize       run nothing: add to fuzz/corpus what widens its coverage, small inputs only
@@ -53,7 +53,7 @@ revision=${FUZZ_REVISION:-$(git -C "$root" rev-parse --short HEAD 2>/dev/null ||
 totals() {
   sed 's/[{}",]/ /g; s/:/ /g' "$log" | awk '
     { for (i = 1; i < NF; i += 2) field[$i] = $(i + 1)
-      t = field["target"]; seconds[t] += field["seconds"]; runs[t] += field["executions"]; found[t] += field["findings"] }
+      t = field["target"]; seconds[t] += field["cpu"]; runs[t] += field["executions"]; found[t] += field["findings"] }
     END { for (t in seconds) print t, seconds[t], runs[t], found[t] }' | sort
 }
 seconds_of() { totals | awk -v t="$1" '$1 == t { s = $2 } END { print s + 0 }'; }
@@ -79,14 +79,22 @@ fuzzer() {  # target, then options and folders
   nice -n 19 "$build/bin/fuzz_$target" "$@"
 }
 
+# Processor seconds of all that has run and ended, as the shell counts it.
+children_seconds() {
+  times > "$build/fuzz-times"
+  sed -n 2p "$build/fuzz-times" | sed 's/[ms]/ /g' | awk '{ printf "%d", 60 * ($1 + $3) + $2 + $4 }'
+}
+
 run_slice() {
   target=$1
   mkdir -p "$build/fuzz-corpus/$target" "$build/fuzz-findings/$target" "$root/fuzz/corpus/$target"
   output=$build/fuzz-findings/$target.log
   before=$(ls "$build/fuzz-findings/$target" | wc -l)
   begin=$(date +%s)
+  used=$(children_seconds)
   fuzzer "$target" -max_total_time="$slice" -print_final_stats=1 "$build/fuzz-corpus/$target" \
     "$root/fuzz/corpus/$target" > "$output" 2>&1 || true
+  used=$(($(children_seconds) - used))
   spent=$(($(date +%s) - begin))
   executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$output" | tail -1)
   found=$(($(ls "$build/fuzz-findings/$target" | wc -l) - before))
@@ -98,8 +106,8 @@ run_slice() {
     sleep 5
     return 0
   fi
-  printf '{"target":"%s","seconds":%d,"executions":%d,"findings":%d,"revision":"%s"}\n' \
-    "$target" "$spent" "${executions:-0}" "$found" "$revision" >> "$log"
+  printf '{"target":"%s","cpu":%d,"seconds":%d,"executions":%d,"findings":%d,"revision":"%s"}\n' \
+    "$target" "$used" "$spent" "${executions:-0}" "$found" "$revision" >> "$log"
 }
 
 minimize() {

@@ -1,0 +1,113 @@
+// Nothing here is remembered between two starts of a study: every answer follows from the plan and from the run
+// folders, so a study that was killed and one that was never stopped continue alike.
+#include "study/study_state.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace sluice {
+
+std::vector<ScoredCandidate> ScoreCandidates(const StudyChoice& choice, const std::filesystem::path& study_folder) {
+  std::vector<ScoredCandidate> scored;
+  for (const auto& [value, run] : choice.candidates) {
+    ScoredCandidate& candidate = scored.emplace_back(ScoredCandidate{value, run, std::nullopt});
+    const auto figures = ReadFigures(RunFolder(study_folder, run));
+    if (!figures.ok()) continue;
+    const auto distortion = figures->find(choice.distortion), rate = figures->find("bits_per_token");
+    if (distortion == figures->end() || rate == figures->end()) continue;
+    if (!distortion->is_number() || !rate->is_number()) continue;
+    candidate.score = distortion->get<double>() + choice.lambda * rate->get<double>();
+  }
+  return scored;
+}
+
+const ScoredCandidate* BestCandidate(const std::vector<ScoredCandidate>& candidates) {
+  const ScoredCandidate* best = nullptr;
+  for (const ScoredCandidate& candidate : candidates) {
+    if (candidate.score && (best == nullptr || *candidate.score < *best->score)) best = &candidate;
+  }
+  return best;
+}
+
+Result<StudyState> StudyState::Read(const StudyPlan& plan, const std::filesystem::path& folder,
+                                    const std::string& version) {
+  StudyState state;
+  state.plan_ = &plan;
+  state.version_ = version;
+  state.context_.study_folder = folder;
+  SLUICE_ASSIGN_OR_RETURN(state.hashes_, HashFiles(plan));
+  // Choices compare with what their candidates are now, so those come first; then all runs are compared with the
+  // choices.
+  for (const StudyRun& run : plan.runs) SLUICE_RETURN_IF_ERROR(state.ReadOne(run));
+  SLUICE_RETURN_IF_ERROR(state.MakeChoices());
+  for (const StudyRun& run : plan.runs) SLUICE_RETURN_IF_ERROR(state.ReadOne(run));
+  return state;
+}
+
+std::string StudyState::model() const {
+  const auto at = hashes_.find("model");
+  return at == hashes_.end() ? "" : at->second;
+}
+
+Status StudyState::ReadOne(const StudyRun& run) {
+  SLUICE_ASSIGN_OR_RETURN(states_[run.name],
+                          ReadRunState(RunFolder(context_.study_folder, run.name), run, InputsFor(run)));
+  return OkStatus();
+}
+
+bool StudyState::Settled(const std::string& name) const {
+  const RunState state = states_.at(name).state;
+  return state == RunState::kDone || state == RunState::kFailed || !Blocked(*plan_->FindRun(name)).empty();
+}
+
+Status StudyState::MakeChoices() {
+  for (const StudyChoice& choice : plan_->choices) {
+    if (context_.values.contains(choice.name) || failed_choices_.contains(choice.name)) continue;
+    const bool settled = std::all_of(choice.candidates.begin(), choice.candidates.end(),
+                                     [this](const auto& candidate) { return Settled(candidate.second); });
+    if (!settled) continue;
+    const std::vector<ScoredCandidate> scored = ScoreCandidates(choice, context_.study_folder);
+    if (const ScoredCandidate* best = BestCandidate(scored)) {
+      context_.values[choice.name] = best->value;
+      context_.winners[choice.name] = best->run;
+    } else {
+      failed_choices_[choice.name] = fmt::format("no run that could choose the {} succeeded", choice.setting);
+    }
+  }
+  return OkStatus();
+}
+
+bool StudyState::Ready(const StudyRun& run) const {
+  const std::vector<std::string> needs = plan_->Needs(run);
+  return std::all_of(needs.begin(), needs.end(), [this](const std::string& need) { return Settled(need); }) &&
+         Blocked(run).empty();
+}
+
+std::string StudyState::Blocked(const StudyRun& run) const {
+  std::vector<std::string> through_choice;
+  for (const StudyChoice& choice : plan_->choices) {
+    const std::string value = "{choice:" + choice.name + "}", best = "{best:" + choice.name + "}";
+    for (const auto* list : {&run.train, &run.eval}) {
+      const bool uses = std::any_of(list->begin(), list->end(), [&](const std::string& argument) {
+        return argument.find(value) != std::string::npos || argument.find(best) != std::string::npos;
+      });
+      if (!uses) continue;
+      if (const auto failed = failed_choices_.find(choice.name); failed != failed_choices_.end()) return failed->second;
+      for (const auto& candidate : choice.candidates) through_choice.push_back(candidate.second);
+    }
+  }
+  for (const std::string& need : plan_->Needs(run)) {
+    if (std::find(through_choice.begin(), through_choice.end(), need) != through_choice.end()) continue;
+    if (states_.at(need).state == RunState::kFailed) return fmt::format("it needs {}, which failed", need);
+    if (std::string reason = Blocked(*plan_->FindRun(need)); !reason.empty()) return reason;
+  }
+  return "";
+}
+
+Status StudyState::Refresh(const std::string& run) {
+  SLUICE_RETURN_IF_ERROR(ReadOne(*plan_->FindRun(run)));
+  return MakeChoices();
+}
+
+}  // namespace sluice

@@ -11,6 +11,8 @@ namespace sluice {
 /// Appends raw bits, low bits first.
 class BitPacker {
  public:
+  explicit BitPacker(size_t expected_bits = 0) : bytes_(expected_bits / 8 + 16) {}
+
   /// Needs: count <= 56, value < 2^count.
   void Put(uint64_t value, int count) {
     held_ |= value << held_bits_;

@@ -25,11 +25,16 @@ constexpr int16_t kFarMark = kRawMark + 2;
 
 // How one element is written.
 struct CodedElement {
-  uint32_t place;
-  int32_t bucket;
+  uint32_t place;    // after the second pass the interval, start << 16 | freq
   int16_t residual;  // or a mark
   uint8_t table;
   uint8_t place_bits;
+};
+
+// A residual table as the second pass reads it.
+struct Lookup {
+  std::vector<uint32_t> intervals;  // start << 16 | freq
+  int32_t first = 0;
 };
 
 struct Histogram {
@@ -67,10 +72,7 @@ class ChunkEncoder {
   void Analyze() {
     ExpectedRow expected(in_.width);
     for (size_t t = 0; t < in_.tokens; ++t) {
-      const int64_t reference = fit_.reference[t];
-      const std::span<const float> other = reference < 0 ? std::span<const float>(fit_.model.center)
-                                                         : values_.values.row(static_cast<size_t>(reference));
-      fit_.model.Expect(fit_.row_class[t], other, expected);
+      ExpectRow(t, expected);
       if (fit_.model.grid()) {
         for (size_t c = 0; c < in_.width; ++c) AnalyzeGrid(t, c, expected);
       } else {
@@ -79,21 +81,29 @@ class ChunkEncoder {
     }
   }
 
+  void ExpectRow(size_t t, ExpectedRow& expected) const {
+    const int64_t reference = fit_.reference[t];
+    const std::span<const float> other =
+        reference < 0 ? std::span<const float>(fit_.model.center) : values_.values.row(static_cast<size_t>(reference));
+    fit_.model.Expect(fit_.row_class[t], other, expected);
+  }
+
   void AnalyzeFloat(size_t t, size_t c, const ExpectedRow& expected) {
     float& value = values_.values.row(t)[c];
     CodedElement& coded = coded_[t * in_.width + c];
     coded.table = static_cast<uint8_t>(expected.table[c]);
     const int k = expected.k[c];
     const int octave = ExponentOf(value) - k;
-    if (octave >= -1 - kMaxDepth && octave < 20 && value == value) {
+    // NaN has an octave far above.
+    if (octave >= -1 - kMaxDepth && octave < 20) {
       const LatticeParts parts = SplitFloat(value, fit_.model.mantissa, k);
       coded.place = parts.place;
-      coded.place_bits = static_cast<uint8_t>(parts.place_bits);
+      SetPlaceBits(parts.place_bits, coded);
       return CountResidual(parts.bucket, expected.bucket[c], coded);
     }
     if (value == 0) {
       coded.residual = kZeroMark;
-      coded.place_bits = fit_.model.signed_zeros ? 1 : 0;
+      SetPlaceBits(fit_.model.signed_zeros ? 1 : 0, coded);
       coded.place = std::bit_cast<uint32_t>(value) >> 31;
       ++histograms_[coded.table].zero;
       return;
@@ -110,14 +120,18 @@ class ChunkEncoder {
     const int32_t bucket = integer >> k;
     if (value != value || std::abs(bucket) > kBucketLimit) return KeepRaw(t, c, coded);
     coded.place = static_cast<uint32_t>(integer) & ((1u << k) - 1);
-    coded.place_bits = static_cast<uint8_t>(k);
+    SetPlaceBits(k, coded);
     CountResidual(bucket, expected.bucket[c], coded);
+  }
+
+  void SetPlaceBits(int bits, CodedElement& coded) {
+    coded.place_bits = static_cast<uint8_t>(bits);
+    raw_bits_ += static_cast<size_t>(bits);
   }
 
   void CountResidual(int32_t bucket, int32_t expected, CodedElement& coded) {
     const int32_t residual = bucket - expected;
     Histogram& histogram = histograms_[coded.table];
-    coded.bucket = bucket;
     if (static_cast<uint32_t>(residual + kReach) <= 2 * kReach) {
       coded.residual = static_cast<int16_t>(residual);
       ++histogram.counts[static_cast<size_t>(residual + kReach)];
@@ -131,7 +145,7 @@ class ChunkEncoder {
   void KeepRaw(size_t t, size_t c, CodedElement& coded) {
     coded.residual = kRawMark;
     coded.place = WordAt(in_.bytes, in_.dtype, t * in_.width + c);
-    coded.place_bits = static_cast<uint8_t>(8 * DTypeSize(in_.dtype));
+    SetPlaceBits(static_cast<int>(8 * DTypeSize(in_.dtype)), coded);
     values_.values.row(t)[c] = fit_.model.center[c];
     ++histograms_[coded.table].raw;
   }
@@ -163,18 +177,31 @@ class ChunkEncoder {
     return std::optional<ResidualTable>({static_cast<int32_t>(low) - kReach, std::move(table)});
   }
 
-  static size_t SymbolOf(const CodedElement& coded, const ResidualTable& table) {
+  static size_t SymbolOf(const CodedElement& coded, const Lookup& lookup) {
+    const auto symbol = static_cast<uint32_t>(coded.residual - lookup.first) + uint32_t{kFirstResidual};
+    if (symbol >= kFirstResidual && symbol < lookup.intervals.size()) return symbol;
     if (coded.residual == kRawMark) return kRawSymbol;
-    if (coded.residual == kZeroMark) return kZeroSymbol;
-    const auto offset = static_cast<size_t>(int64_t{coded.residual} - table.first);
-    return offset < table.frequencies.size() - kFirstResidual ? offset + kFirstResidual : kFarSymbol;
+    return coded.residual == kZeroMark ? kZeroSymbol : kFarSymbol;
+  }
+
+  std::vector<Lookup> MakeLookups() const {
+    std::vector<Lookup> lookups(kResidualTables);
+    for (size_t i = 0; i < kResidualTables; ++i) {
+      if (!fit_.model.residual[i]) continue;
+      const FrequencyTable& table = fit_.model.residual[i]->frequencies;
+      lookups[i].first = fit_.model.residual[i]->first;
+      for (size_t symbol = 0; symbol < table.size(); ++symbol) {
+        lookups[i].intervals.push_back(table.At(symbol).start << 16 | table.At(symbol).freq);
+      }
+    }
+    return lookups;
   }
 
   std::vector<uint8_t> WriteRawBits() {
-    BitPacker raw;
+    const std::vector<Lookup> lookups = MakeLookups();
+    BitPacker raw(raw_bits_);
+    ExpectedRow expected(in_.width);
     int64_t last_distance = 0;
-    symbols_.resize(coded_.size());
-    size_t i = 0;
     for (size_t t = 0; t < in_.tokens; ++t) {
       if (fit_.reference[t] >= 0) {
         const int64_t distance = static_cast<int64_t>(t) - fit_.reference[t];
@@ -182,24 +209,33 @@ class ChunkEncoder {
         if (distance != last_distance) raw.Put(static_cast<uint64_t>(distance - 1), std::bit_width(t - 1));
         last_distance = distance;
       }
-      for (const size_t end = i + in_.width; i < end; ++i) {
-        const CodedElement& coded = coded_[i];
-        const ResidualTable& table = *fit_.model.residual[coded.table];
-        const size_t symbol = SymbolOf(coded, table);
-        if (symbol == kFarSymbol) raw.Put(static_cast<uint64_t>(coded.bucket + (1 << (kFarBits - 1))), kFarBits);
+      bool expected_again = false;
+      for (size_t c = 0; c < in_.width; ++c) {
+        CodedElement& coded = coded_[t * in_.width + c];
+        const size_t symbol = SymbolOf(coded, lookups[coded.table]);
+        if (symbol == kFarSymbol) {
+          if (!expected_again) ExpectRow(t, expected);
+          expected_again = true;
+          raw.Put(static_cast<uint64_t>(BucketOf(t, c, expected.k[c]) + (1 << (kFarBits - 1))), kFarBits);
+        }
         raw.Put(coded.place, coded.place_bits);
-        const Interval interval = table.frequencies.At(symbol);
-        symbols_[i] = interval.start << 16 | interval.freq;
+        coded.place = lookups[coded.table].intervals[symbol];
       }
     }
     return std::move(raw).Take();
   }
 
+  int32_t BucketOf(size_t t, size_t c, int k) const {
+    const float value = values_.values.View().row(t)[c];
+    if (fit_.model.grid()) return static_cast<int32_t>(value) >> k;
+    return SplitFloat(value, fit_.model.mantissa, k).bucket;
+  }
+
   // Row classes first, then the elements.
   Result<std::vector<uint8_t>> EncodeSymbols() {
-    const int lanes = LanesFor(in_.tokens + symbols_.size());
+    const int lanes = LanesFor(in_.tokens + coded_.size());
     SLUICE_ASSIGN_OR_RETURN(RansStack stack, RansStack::Create(lanes, kActivationPrecision));
-    for (size_t i = symbols_.size(); i-- > 0;) stack.Push({symbols_[i] >> 16, symbols_[i] & 0xFFFF});
+    for (size_t i = coded_.size(); i-- > 0;) stack.Push({coded_[i].place >> 16, coded_[i].place & 0xFFFF});
     for (size_t t = in_.tokens; t-- > 0;) stack.Push(fit_.model.row_class->At(fit_.row_class[t]));
     std::vector<uint8_t> bytes;
     stack.Finish(bytes);
@@ -210,7 +246,7 @@ class ChunkEncoder {
   ChunkValues values_;
   ChunkFit fit_;
   std::vector<CodedElement> coded_;
-  std::vector<uint32_t> symbols_;
+  size_t raw_bits_ = 0;
   std::vector<Histogram> histograms_;
 };
 

@@ -10,6 +10,7 @@
 #include <cmath>
 
 #include "base/half.h"
+#include "codec/vector_clones.h"
 
 namespace sluice {
 namespace {
@@ -93,27 +94,27 @@ Status ReadLattice(ByteReader& reader, ChunkModel& model) {
   return OkStatus();
 }
 
-}  // namespace
+struct ExpectationLimits {
+  int natural_offset;  // from the exponent bits of x to its place unit
+  int lowest;          // of k
+  int highest;
+};
 
-void ChunkModel::Expect(size_t row_class_index, std::span<const float> reference, ExpectedRow& expected) const {
-  const float weight = static_cast<float>(classes[row_class_index].weight) / 64;
-  const int class_spread = classes[row_class_index].spread;
-  const int lowest = grid() ? 0 : -kExponentLimit;
-  const int highest = grid() ? kMaxGridBits : kExponentLimit;
-  const int natural_offset = grid() ? -1000 : -127 - mantissa;
+SLUICE_VECTOR_CLONES
+void ExpectValues(std::span<const float> reference, const float* __restrict middle,
+                  const int16_t* __restrict channel_spread, float weight, int class_spread, ExpectationLimits limits,
+                  ExpectedRow& expected) {
   constexpr float kLimit = kBucketLimit;
   const float* p = reference.data();
-  const float* middle = center.data();
-  const int16_t* channel_spread = spread.data();
-  int32_t* out_k = expected.k.data();
-  int32_t* out_bucket = expected.bucket.data();
-  int32_t* out_table = expected.table.data();
+  int32_t* __restrict out_k = expected.k.data();
+  int32_t* __restrict out_bucket = expected.bucket.data();
+  int32_t* __restrict out_table = expected.table.data();
   for (size_t c = 0; c < reference.size(); ++c) {
     const float x = middle[c] + weight * (p[c] - middle[c]);
     const int level = channel_spread[c] + class_spread;
-    const int natural = static_cast<int>((std::bit_cast<uint32_t>(x) >> kMantissaBits) & 0xFF) + natural_offset;
+    const int natural = static_cast<int>((std::bit_cast<uint32_t>(x) >> kMantissaBits) & 0xFF) + limits.natural_offset;
     const int wanted = std::max((level >> 2) - kSpreadInBucketsLog2, natural);
-    const int k = std::min(std::max(wanted, lowest), highest);
+    const int k = std::min(std::max(wanted, limits.lowest), limits.highest);
     const float scaled = x * PowerOfTwo(-k);
     const float limited = scaled < -kLimit ? -kLimit : (scaled > kLimit ? kLimit : scaled);
     const int32_t toward_zero = static_cast<int32_t>(limited);
@@ -125,6 +126,15 @@ void ChunkModel::Expect(size_t row_class_index, std::span<const float> reference
     out_bucket[c] = bucket;
     out_table[c] = ratio < kPhasedRatios ? phased : ratio + kPhasedRatios * (kPhases - 1);
   }
+}
+
+}  // namespace
+
+void ChunkModel::Expect(size_t row_class_index, std::span<const float> reference, ExpectedRow& expected) const {
+  const float weight = static_cast<float>(classes[row_class_index].weight) / 64;
+  const ExpectationLimits limits = grid() ? ExpectationLimits{-1000, 0, kMaxGridBits}
+                                          : ExpectationLimits{-127 - mantissa, -kExponentLimit, kExponentLimit};
+  ExpectValues(reference, center.data(), spread.data(), weight, classes[row_class_index].spread, limits, expected);
 }
 
 void ChunkModel::Write(ByteWriter& writer) const {

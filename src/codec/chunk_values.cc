@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/half.h"
 #include "codec/value_lattice.h"
+#include "codec/vector_clones.h"
 
 namespace sluice {
 namespace {
@@ -16,6 +17,7 @@ namespace {
 constexpr uint32_t kSignBit = 0x80000000u;
 constexpr uint32_t kFractionMask = 0x7FFFFF;
 
+SLUICE_VECTOR_CLONES
 void HalvesToFloats(const uint8_t* bytes, size_t count, float* out) {
   for (size_t i = 0; i < count; ++i) {
     const uint32_t half = LoadLe<uint16_t>(bytes + 2 * i);
@@ -50,6 +52,7 @@ void ToFloats(const ChunkInput& in, float* out) {
 }
 
 // Rounds to `bits` mantissa bits, ties away from zero.
+SLUICE_VECTOR_CLONES
 void RoundMantissas(int bits, size_t count, float* values) {
   if (bits >= kMantissaBits) return;
   const uint32_t half = 1u << (kMantissaBits - 1 - bits);
@@ -67,7 +70,24 @@ int RelativeMantissa(double bound) {
   return bits;
 }
 
+struct BitsInUse {
+  uint32_t fractions;
+  uint32_t negative_zeros;
+};
+
+SLUICE_VECTOR_CLONES
+BitsInUse UseOf(size_t count, const float* values) {
+  BitsInUse used{0, 0};
+  for (size_t i = 0; i < count; ++i) {
+    const uint32_t bits = std::bit_cast<uint32_t>(values[i]);
+    used.fractions |= values[i] == values[i] ? bits & kFractionMask : 0;
+    used.negative_zeros |= bits == kSignBit ? 1 : 0;
+  }
+  return used;
+}
+
 // Integers that count steps. With a bound, those that miss it are left out.
+SLUICE_VECTOR_CLONES
 void ToGrid(double step, double bound, size_t count, float* values) {
   constexpr double kRounder = 0x1.8p52;  // adding it rounds to an integer
   constexpr double kLargest = 1 << kMaxGridBits;
@@ -108,14 +128,9 @@ ChunkValues MakeValues(const ChunkInput& in, const FidelitySpec& spec, double st
     return made;
   }
   if (spec.kind == Fidelity::kRelative) RoundMantissas(RelativeMantissa(spec.bound), count, values);
-  uint32_t fractions = 0, negative_zeros = 0;
-  for (size_t i = 0; i < count; ++i) {
-    const uint32_t bits = std::bit_cast<uint32_t>(values[i]);
-    fractions |= values[i] == values[i] ? bits & kFractionMask : 0;
-    negative_zeros |= bits == kSignBit ? 1 : 0;
-  }
-  made.mantissa = fractions == 0 ? 0 : kMantissaBits - std::countr_zero(fractions);
-  made.signed_zeros = negative_zeros != 0;
+  const BitsInUse used = UseOf(count, values);
+  made.mantissa = used.fractions == 0 ? 0 : kMantissaBits - std::countr_zero(used.fractions);
+  made.signed_zeros = used.negative_zeros != 0;
   return made;
 }
 

@@ -1,6 +1,7 @@
 #ifndef SLUICE_CODEC_ROW_MATCHER_H_
 #define SLUICE_CODEC_ROW_MATCHER_H_
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -21,19 +22,27 @@ class RowMatcher {
     double distance = 0;
   };
 
-  /// An earlier row close to row t. Rows must be asked for in order, each once. Cost: about 50 comparisons of d bytes.
+  /// An earlier row close to row t. Rows must be asked for in order, each once. Cost: at most 33 comparisons of d
+  /// bytes.
   Match FindAndAdd(size_t t);
 
  private:
-  uint32_t Distance(size_t a, size_t b) const;
+  static constexpr size_t kTables = 8;
+  static constexpr size_t kWays = 4;
+  using Ways = std::array<uint32_t, kWays>;
+
+  void Propose(uint32_t candidate, uint32_t t);
   uint32_t KeyOf(size_t t, size_t table) const;
 
   size_t width_;
-  size_t active_;                   // channels whose spread is not 0
-  std::vector<uint8_t> rows_;       // each value in 1/32 of a spread around 128
-  std::vector<uint32_t> channels_;  // which channels make each table's key
-  std::vector<int32_t> buckets_;    // most recent rows of each key
-  int64_t last_match_ = -1;
+  size_t stride_;                                       // bytes of a row in rows_
+  size_t active_ = 0;                                   // channels whose spread is not 0
+  std::vector<uint8_t> rows_;                           // each value in 1/32 of a spread around 128
+  std::array<uint32_t, kTables * kWays + 2> proposed_;  // rows to compare row t with
+  size_t proposed_count_ = 0;
+  std::vector<uint32_t> proposed_at_;  // for which t each row was proposed last; 0 has no candidates
+  std::vector<Ways> buckets_;          // most recent rows of each key; row 0 where there were none
+  uint32_t last_match_ = 0;
 };
 
 }  // namespace sluice

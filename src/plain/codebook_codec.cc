@@ -32,13 +32,13 @@ constexpr std::array<int32_t, 256> MakeBook() {
   return book;
 }
 
-float NumberOf(size_t code) { return static_cast<float>(double{kDynamicCodebook[code]} / kCodebookUnit); }
+float NumberOf(size_t code) { return static_cast<float>(static_cast<double>(kDynamicCodebook[code]) / kCodebookUnit); }
 
 // Halfway points between neighbouring codes' numbers, for the encoder's search.
 std::array<double, 255> Halfways() {
   std::array<double, 255> halfways{};
   for (size_t q = 0; q < halfways.size(); ++q) {
-    halfways[q] = (double{kDynamicCodebook[q]} + kDynamicCodebook[q + 1]) / (2.0 * kCodebookUnit);
+    halfways[q] = (static_cast<double>(kDynamicCodebook[q]) + kDynamicCodebook[q + 1]) / (2.0 * kCodebookUnit);
   }
   return halfways;
 }

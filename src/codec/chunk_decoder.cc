@@ -1,29 +1,24 @@
 // Row by row: the expectations of a whole row are made at once, since its reference is complete; then its symbols are
-// taken, and each is joined with its place. Every slot of a table is looked up directly.
+// taken, and each is joined with its place.
 #include "codec/chunk_decoder.h"
 
 #include <fmt/format.h>
 
 #include <array>
 #include <bit>
+#include <limits>
 
 #include "base/view.h"
 #include "codec/bit_packer.h"
 #include "codec/chunk_model.h"
 #include "codec/chunk_values.h"
+#include "codec/residual_kernels.h"
 #include "rans/rans_decoder.h"
 
 namespace sluice {
 namespace {
 
-constexpr size_t kSlots = size_t{1} << kActivationPrecision;
-
-// What a slot of a residual table means.
-struct Slot {
-  uint16_t symbol;
-  uint16_t start;
-  uint16_t freq;
-};
+constexpr int32_t kNoTable = std::numeric_limits<int32_t>::min();
 
 class ChunkDecoder {
  public:
@@ -34,9 +29,12 @@ class ChunkDecoder {
         shape_(shape),
         values_(shape.tokens, shape.width),
         expected_(shape.width),
+        symbols_(shape.width + kKernelSlack),
+        tables_(PackResidualTables(model_)),
         bytes_(shape.tokens * shape.width * DTypeSize(shape.target)) {
     for (size_t i = 0; i < kResidualTables; ++i) {
-      if (model_.residual[i]) slots_[i] = SlotsOf(model_.residual[i]->frequencies);
+      // An absent table is told from the others by its first residual.
+      first_[i] = model_.residual[i] ? model_.residual[i]->first - int32_t{kFirstResidual} : kNoTable;
     }
   }
 
@@ -52,6 +50,7 @@ class ChunkDecoder {
         SLUICE_ASSIGN_OR_RETURN(reference, ReadReference(t));
       }
       model_.Expect(row_class[t], reference, expected_);
+      SLUICE_RETURN_IF_ERROR(TakeRow(t));
       for (size_t c = 0; c < shape_.width; ++c) {
         SLUICE_RETURN_IF_ERROR(DecodeElement(t, c));
       }
@@ -63,15 +62,14 @@ class ChunkDecoder {
   }
 
  private:
-  static std::vector<Slot> SlotsOf(const FrequencyTable& table) {
-    std::vector<Slot> slots(kSlots);
-    for (size_t symbol = 0; symbol < table.size(); ++symbol) {
-      const Interval interval = table.At(symbol);
-      std::fill_n(slots.begin() + interval.start, interval.freq,
-                  Slot{static_cast<uint16_t>(symbol), static_cast<uint16_t>(interval.start),
-                       static_cast<uint16_t>(interval.freq)});
+  Status TakeRow(size_t t) {
+    for (size_t c = 0; c < shape_.width; ++c) {
+      const size_t index = expected_.table[c];
+      if (first_[index] == kNoTable)
+        return Corrupt(fmt::format("row {}, channel {}: table {} is missing", t, c, index));
     }
-    return slots;
+    TakeSymbols(tables_, shape_.width, expected_.table.data(), rans_, symbols_.data());
+    return OkStatus();
   }
 
   Result<std::span<const float>> ReadReference(size_t t) {
@@ -85,15 +83,11 @@ class ChunkDecoder {
   }
 
   Status DecodeElement(size_t t, size_t c) {
-    const auto index = static_cast<size_t>(expected_.table[c]);
-    const std::vector<Slot>& slots = slots_[index];
-    if (slots.empty()) return Corrupt(fmt::format("row {}, channel {}: table {} is missing", t, c, index));
-    const Slot slot = slots[rans_.Peek()];
-    rans_.Advance({slot.start, slot.freq});
-    int32_t bucket = expected_.bucket[c] + model_.residual[index]->first + slot.symbol - int32_t{kFirstResidual};
-    if (slot.symbol < kFirstResidual) {
-      if (slot.symbol == kRawSymbol) return KeepRaw(t, c), OkStatus();
-      if (slot.symbol == kZeroSymbol) return Store(t, c, ReadZero()), OkStatus();
+    const size_t symbol = symbols_[c];
+    int32_t bucket = expected_.bucket[c] + first_[expected_.table[c]] + static_cast<int32_t>(symbol);
+    if (symbol < kFirstResidual) {
+      if (symbol == kRawSymbol) return KeepRaw(t, c), OkStatus();
+      if (symbol == kZeroSymbol) return Store(t, c, ReadZero()), OkStatus();
       bucket = static_cast<int32_t>(raw_.Get(kFarBits)) - (1 << (kFarBits - 1));
     }
     if (model_.grid()) return DecodeGrid(t, c, bucket);
@@ -157,7 +151,9 @@ class ChunkDecoder {
   ChunkShape shape_;
   Matrix<float> values_;
   ExpectedRow expected_;
-  std::array<std::vector<Slot>, kResidualTables> slots_;
+  std::vector<uint8_t> symbols_;
+  RansKernelTables tables_;
+  std::array<int32_t, kResidualTables> first_;
   size_t last_distance_ = 0;
   std::vector<uint8_t> bytes_;
 };

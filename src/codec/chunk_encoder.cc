@@ -8,10 +8,12 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "codec/bit_packer.h"
 #include "codec/chunk_fit.h"
 #include "codec/chunk_model.h"
+#include "codec/residual_kernels.h"
 #include "rans/rans_stack.h"
 
 namespace sluice {
@@ -23,18 +25,22 @@ constexpr int16_t kRawMark = std::numeric_limits<int16_t>::min();
 constexpr int16_t kZeroMark = kRawMark + 1;
 constexpr int16_t kFarMark = kRawMark + 2;
 
-// How one element is written.
-struct CodedElement {
-  uint32_t place;    // after the second pass the interval, start << 16 | freq
-  int16_t residual;  // or a mark
-  uint8_t table;
-  uint8_t place_bits;
+// How the elements are written, one entry for each.
+struct CodedElements {
+  explicit CodedElements(size_t count)
+      : place(count), table(count + kKernelSlack), residual(count), place_bits(count), symbol(count + kKernelSlack) {}
+
+  std::vector<uint32_t> place;
+  std::vector<uint16_t> table;
+  std::vector<int16_t> residual;  // or a mark
+  std::vector<uint8_t> place_bits;
+  std::vector<uint8_t> symbol;
 };
 
-// A residual table as the second pass reads it.
-struct Lookup {
-  std::vector<uint32_t> intervals;  // start << 16 | freq
+// The residuals that have a symbol of their own.
+struct Support {
   int32_t first = 0;
+  uint32_t count = 0;
 };
 
 struct Histogram {
@@ -73,11 +79,8 @@ class ChunkEncoder {
     ExpectedRow expected(in_.width);
     for (size_t t = 0; t < in_.tokens; ++t) {
       ExpectRow(t, expected);
-      if (fit_.model.grid()) {
-        for (size_t c = 0; c < in_.width; ++c) AnalyzeGrid(t, c, expected);
-      } else {
-        for (size_t c = 0; c < in_.width; ++c) AnalyzeFloat(t, c, expected);
-      }
+      std::copy_n(expected.table.begin(), in_.width, coded_.table.begin() + static_cast<ptrdiff_t>(t * in_.width));
+      fit_.model.grid() ? AnalyzeGrid(t, expected) : AnalyzeFloats(t, expected);
     }
   }
 
@@ -88,66 +91,71 @@ class ChunkEncoder {
     fit_.model.Expect(fit_.row_class[t], other, expected);
   }
 
-  void AnalyzeFloat(size_t t, size_t c, const ExpectedRow& expected) {
-    float& value = values_.values.row(t)[c];
-    CodedElement& coded = coded_[t * in_.width + c];
-    coded.table = static_cast<uint8_t>(expected.table[c]);
-    const int k = expected.k[c];
-    const int octave = ExponentOf(value) - k;
-    // NaN has an octave far above.
-    if (octave >= -1 - kMaxDepth && octave < 20) {
-      const LatticeParts parts = SplitFloat(value, fit_.model.mantissa, k);
-      coded.place = parts.place;
-      SetPlaceBits(parts.place_bits, coded);
-      return CountResidual(parts.bucket, expected.bucket[c], coded);
+  void AnalyzeFloats(size_t t, const ExpectedRow& expected) {
+    const std::span<const float> row = values_.values.row(t);
+    const int mantissa = fit_.model.mantissa;
+    size_t i = t * in_.width;
+    for (size_t c = 0; c < row.size(); ++c, ++i) {
+      const int k = expected.k[c], octave = ExponentOf(row[c]) - k;
+      // NaN has an octave far above.
+      if (octave < -1 - kMaxDepth || octave >= 20) {
+        AnalyzeOther(t, c, expected.table[c]);
+        continue;
+      }
+      const LatticeParts parts = SplitFloat(row[c], mantissa, k);
+      SetPlace(i, parts.place, parts.place_bits);
+      SetResidual(i, parts.bucket - expected.bucket[c], expected.table[c]);
     }
-    if (value == 0) {
-      coded.residual = kZeroMark;
-      SetPlaceBits(fit_.model.signed_zeros ? 1 : 0, coded);
-      coded.place = std::bit_cast<uint32_t>(value) >> 31;
-      ++histograms_[coded.table].zero;
-      return;
-    }
-    KeepRaw(t, c, coded);
   }
 
-  void AnalyzeGrid(size_t t, size_t c, const ExpectedRow& expected) {
+  void AnalyzeOther(size_t t, size_t c, size_t table) {
     const float value = values_.values.row(t)[c];
-    CodedElement& coded = coded_[t * in_.width + c];
-    coded.table = static_cast<uint8_t>(expected.table[c]);
-    const int k = expected.k[c];
-    const auto integer = static_cast<int32_t>(value == value ? value : 0);
-    const int32_t bucket = integer >> k;
-    if (value != value || std::abs(bucket) > kBucketLimit) return KeepRaw(t, c, coded);
-    coded.place = static_cast<uint32_t>(integer) & ((1u << k) - 1);
-    SetPlaceBits(k, coded);
-    CountResidual(bucket, expected.bucket[c], coded);
+    if (value != 0) return KeepRaw(t, c, table);
+    const size_t i = t * in_.width + c;
+    SetPlace(i, std::bit_cast<uint32_t>(value) >> 31, fit_.model.signed_zeros ? 1 : 0);
+    coded_.residual[i] = kZeroMark;
+    ++histograms_[table].zero;
   }
 
-  void SetPlaceBits(int bits, CodedElement& coded) {
-    coded.place_bits = static_cast<uint8_t>(bits);
-    raw_bits_ += static_cast<size_t>(bits);
+  void AnalyzeGrid(size_t t, const ExpectedRow& expected) {
+    for (size_t c = 0; c < in_.width; ++c) {
+      const float value = values_.values.row(t)[c];
+      const int k = expected.k[c];
+      const auto integer = static_cast<int32_t>(value == value ? value : 0);
+      const int32_t bucket = integer >> k;
+      if (value != value || std::abs(bucket) > kBucketLimit) {
+        KeepRaw(t, c, expected.table[c]);
+        continue;
+      }
+      const size_t i = t * in_.width + c;
+      SetPlace(i, static_cast<uint32_t>(integer) & ((1u << k) - 1), k);
+      SetResidual(i, bucket - expected.bucket[c], expected.table[c]);
+    }
   }
 
-  void CountResidual(int32_t bucket, int32_t expected, CodedElement& coded) {
-    const int32_t residual = bucket - expected;
-    Histogram& histogram = histograms_[coded.table];
+  void SetPlace(size_t i, uint32_t place, int bits) {
+    coded_.place[i] = place;
+    coded_.place_bits[i] = static_cast<uint8_t>(bits);
+  }
+
+  void SetResidual(size_t i, int32_t residual, size_t table) {
+    Histogram& histogram = histograms_[table];
     if (static_cast<uint32_t>(residual + kReach) <= 2 * kReach) {
-      coded.residual = static_cast<int16_t>(residual);
+      coded_.residual[i] = static_cast<int16_t>(residual);
       ++histogram.counts[static_cast<size_t>(residual + kReach)];
     } else {
-      coded.residual = kFarMark;
+      coded_.residual[i] = kFarMark;
       ++histogram.far;
     }
   }
 
   // The decoder will have the center in its place.
-  void KeepRaw(size_t t, size_t c, CodedElement& coded) {
-    coded.residual = kRawMark;
-    coded.place = WordAt(in_.bytes, in_.dtype, t * in_.width + c);
-    SetPlaceBits(static_cast<int>(8 * DTypeSize(in_.dtype)), coded);
+  void KeepRaw(size_t t, size_t c, size_t table) {
+    const size_t i = t * in_.width + c;
+    SetPlace(i, WordAt(in_.bytes, in_.dtype, i), static_cast<int>(8 * DTypeSize(in_.dtype)));
+    coded_.residual[i] = kRawMark;
     values_.values.row(t)[c] = fit_.model.center[c];
-    ++histograms_[coded.table].raw;
+    ++histograms_[table].raw;
   }
 
   Status FitTables() {
@@ -170,6 +178,8 @@ class ChunkEncoder {
     uint64_t below = 0, above = 0;
     while (low < high && below + counts[low] <= total >> kTailShift) below += counts[low++];
     while (high > low && above + counts[high - 1] <= total >> kTailShift) above += counts[--high];
+    const size_t most = kMaxResidualSymbols - kFirstResidual;
+    while (high - low > most) counts[low] < counts[high - 1] ? below += counts[low++] : above += counts[--high];
     std::vector<uint64_t> weights = {histogram.raw, histogram.zero, histogram.far + below + above};
     weights.insert(weights.end(), counts.begin() + static_cast<ptrdiff_t>(low),
                    counts.begin() + static_cast<ptrdiff_t>(high));
@@ -177,29 +187,25 @@ class ChunkEncoder {
     return std::optional<ResidualTable>({static_cast<int32_t>(low) - kReach, std::move(table)});
   }
 
-  static size_t SymbolOf(const CodedElement& coded, const Lookup& lookup) {
-    const auto symbol = static_cast<uint32_t>(coded.residual - lookup.first) + uint32_t{kFirstResidual};
-    if (symbol >= kFirstResidual && symbol < lookup.intervals.size()) return symbol;
-    if (coded.residual == kRawMark) return kRawSymbol;
-    return coded.residual == kZeroMark ? kZeroSymbol : kFarSymbol;
+  static size_t SymbolOf(int32_t residual, const Support& support) {
+    const uint32_t offset = static_cast<uint32_t>(residual - support.first);
+    if (offset < support.count) return offset + kFirstResidual;
+    if (residual == kRawMark) return kRawSymbol;
+    return residual == kZeroMark ? kZeroSymbol : kFarSymbol;
   }
 
-  std::vector<Lookup> MakeLookups() const {
-    std::vector<Lookup> lookups(kResidualTables);
+  std::array<Support, kResidualTables> Supports() const {
+    std::array<Support, kResidualTables> supports{};
     for (size_t i = 0; i < kResidualTables; ++i) {
-      if (!fit_.model.residual[i]) continue;
-      const FrequencyTable& table = fit_.model.residual[i]->frequencies;
-      lookups[i].first = fit_.model.residual[i]->first;
-      for (size_t symbol = 0; symbol < table.size(); ++symbol) {
-        lookups[i].intervals.push_back(table.At(symbol).start << 16 | table.At(symbol).freq);
-      }
+      const auto& table = fit_.model.residual[i];
+      if (table) supports[i] = {table->first, static_cast<uint32_t>(table->frequencies.size() - kFirstResidual)};
     }
-    return lookups;
+    return supports;
   }
 
   std::vector<uint8_t> WriteRawBits() {
-    const std::vector<Lookup> lookups = MakeLookups();
-    BitPacker raw(raw_bits_);
+    const std::array<Support, kResidualTables> supports = Supports();
+    BitPacker raw(std::accumulate(coded_.place_bits.begin(), coded_.place_bits.end(), size_t{0}));
     ExpectedRow expected(in_.width);
     int64_t last_distance = 0;
     for (size_t t = 0; t < in_.tokens; ++t) {
@@ -211,15 +217,15 @@ class ChunkEncoder {
       }
       bool expected_again = false;
       for (size_t c = 0; c < in_.width; ++c) {
-        CodedElement& coded = coded_[t * in_.width + c];
-        const size_t symbol = SymbolOf(coded, lookups[coded.table]);
+        const size_t i = t * in_.width + c;
+        const size_t symbol = SymbolOf(coded_.residual[i], supports[coded_.table[i]]);
         if (symbol == kFarSymbol) {
           if (!expected_again) ExpectRow(t, expected);
           expected_again = true;
           raw.Put(static_cast<uint64_t>(BucketOf(t, c, expected.k[c]) + (1 << (kFarBits - 1))), kFarBits);
         }
-        raw.Put(coded.place, coded.place_bits);
-        coded.place = lookups[coded.table].intervals[symbol];
+        raw.Put(coded_.place[i], coded_.place_bits[i]);
+        coded_.symbol[i] = static_cast<uint8_t>(symbol);
       }
     }
     return std::move(raw).Take();
@@ -233,9 +239,10 @@ class ChunkEncoder {
 
   // Row classes first, then the elements.
   Result<std::vector<uint8_t>> EncodeSymbols() {
-    const int lanes = LanesFor(in_.tokens + coded_.size());
+    const int lanes = LanesFor(in_.tokens + coded_.place.size());
     SLUICE_ASSIGN_OR_RETURN(RansStack stack, RansStack::Create(lanes, kActivationPrecision));
-    for (size_t i = coded_.size(); i-- > 0;) stack.Push({coded_[i].place >> 16, coded_[i].place & 0xFFFF});
+    PrependSymbols(PackResidualTables(fit_.model), coded_.place.size(), coded_.table.data(), coded_.symbol.data(),
+                   stack);
     for (size_t t = in_.tokens; t-- > 0;) stack.Push(fit_.model.row_class->At(fit_.row_class[t]));
     std::vector<uint8_t> bytes;
     stack.Finish(bytes);
@@ -245,8 +252,7 @@ class ChunkEncoder {
   ChunkInput in_;
   ChunkValues values_;
   ChunkFit fit_;
-  std::vector<CodedElement> coded_;
-  size_t raw_bits_ = 0;
+  CodedElements coded_;
   std::vector<Histogram> histograms_;
 };
 

@@ -15,7 +15,7 @@ namespace {
 constexpr size_t kReferenceClasses = 20;  // half octaves of the mean squared distance, from the unlike to the alike
 constexpr double kWorstDistance = 1.7;    // in squared spreads; 2 is what two independent rows have
 constexpr double kQuarterOctaves = 4.0;
-constexpr size_t kSampledRows = 4096;  // the spreads of a longer chunk are fitted on evenly spaced rows
+constexpr size_t kSampledRows = 2048;  // a longer chunk is fitted on evenly spaced rows
 
 size_t SampleStride(size_t rows) { return std::max<size_t>(1, rows / kSampledRows); }
 

@@ -17,7 +17,7 @@ namespace {
 
 constexpr int kSpreadInBucketsLog2 = 2;  // a bucket is a quarter to a fifth of the spread wide where floats allow it
 constexpr int kLowestRatioLog2 = -3;
-constexpr size_t kMostSymbols = size_t{1} << kActivationPrecision;
+constexpr size_t kTotal = size_t{1} << kActivationPrecision;
 
 void WriteFrequencies(const FrequencyTable& table, ByteWriter& writer) {
   for (const uint32_t frequency : table.Frequencies()) writer.PutVarint(frequency);
@@ -27,7 +27,7 @@ Result<FrequencyTable> ReadFrequencies(ByteReader& reader, size_t count) {
   std::vector<uint32_t> frequencies(count);
   for (uint32_t& frequency : frequencies) {
     SLUICE_ASSIGN_OR_RETURN(const uint64_t read, reader.GetVarint());
-    if (read >= kMostSymbols) return Corrupt(fmt::format("a frequency of {}", read));
+    if (read >= kTotal) return Corrupt(fmt::format("a frequency of {}", read));
     frequency = static_cast<uint32_t>(read);
   }
   return FrequencyTable::FromFrequencies(frequencies, kActivationPrecision);
@@ -43,9 +43,10 @@ void WriteResidualTable(const std::optional<ResidualTable>& table, ByteWriter& w
 Result<std::optional<ResidualTable>> ReadResidualTable(ByteReader& reader) {
   SLUICE_ASSIGN_OR_RETURN(const uint64_t count, reader.GetVarint());
   if (count == 0) return std::optional<ResidualTable>();
-  if (count < kFirstResidual || count > kMostSymbols) return Corrupt(fmt::format("a table of {} symbols", count));
+  if (count < kFirstResidual || count > kMaxResidualSymbols)
+    return Corrupt(fmt::format("a table of {} symbols", count));
   SLUICE_ASSIGN_OR_RETURN(const uint64_t zigzag, reader.GetVarint());
-  if (zigzag > 2 * kMostSymbols) return Corrupt(fmt::format("a table that begins at {}", UnZigZag(zigzag)));
+  if (zigzag > 2 * kTotal) return Corrupt(fmt::format("a table that begins at {}", UnZigZag(zigzag)));
   SLUICE_ASSIGN_OR_RETURN(FrequencyTable frequencies, ReadFrequencies(reader, count));
   return std::optional<ResidualTable>({static_cast<int32_t>(UnZigZag(zigzag)), std::move(frequencies)});
 }
@@ -108,7 +109,7 @@ void ExpectValues(std::span<const float> reference, const float* __restrict midd
   const float* p = reference.data();
   int32_t* __restrict out_k = expected.k.data();
   int32_t* __restrict out_bucket = expected.bucket.data();
-  int32_t* __restrict out_table = expected.table.data();
+  uint16_t* __restrict out_table = expected.table.data();
   for (size_t c = 0; c < reference.size(); ++c) {
     const float x = middle[c] + weight * (p[c] - middle[c]);
     const int level = channel_spread[c] + class_spread;
@@ -124,7 +125,7 @@ void ExpectValues(std::span<const float> reference, const float* __restrict midd
     const int phased = ratio * kPhases + phase;
     out_k[c] = k;
     out_bucket[c] = bucket;
-    out_table[c] = ratio < kPhasedRatios ? phased : ratio + kPhasedRatios * (kPhases - 1);
+    out_table[c] = static_cast<uint16_t>(ratio < kPhasedRatios ? phased : ratio + kPhasedRatios * (kPhases - 1));
   }
 }
 

@@ -22,6 +22,7 @@ inline constexpr int kPhasedRatios = 20;  ///< below, the expectation's place in
 inline constexpr int kPhases = 4;
 inline constexpr size_t kResidualTables = kPhasedRatios * kPhases + (kRatioCount - kPhasedRatios);
 inline constexpr int32_t kBucketLimit = 1 << 20;
+inline constexpr size_t kMaxResidualSymbols = 256;
 inline constexpr int kFarBits = 22;  ///< a bucket that no table holds is written as bucket + 2^21
 
 /// What rows that resemble their reference equally well have in common.
@@ -43,10 +44,11 @@ struct ResidualTable {
 
 /// Where the elements of a row are expected: a bucket width 2^k, a bucket, and the table of distances from it.
 struct ExpectedRow {
-  explicit ExpectedRow(size_t width) : k(width), bucket(width), table(width) {}
+  static constexpr size_t kTableSlack = 16;
+  explicit ExpectedRow(size_t width) : k(width), bucket(width), table(width + kTableSlack) {}
   std::vector<int32_t> k;
   std::vector<int32_t> bucket;
-  std::vector<int32_t> table;
+  std::vector<uint16_t> table;  ///< with room for the kernels' slack
 };
 
 /// Everything that one chunk's elements are coded with; a chunk carries its own.

@@ -78,7 +78,7 @@ class Int4Codec : public HiddenCodec {
           return InvalidArgument(fmt::format("token {}, channels {} to {}: {} is beyond int4's largest magnitude", t,
                                              begin, begin + block.size() - 1, extreme));
         }
-        to = EncodeBlock(block, FloatToHalf(extreme / -kLevels), to);
+        to = EncodeBlock(block, extreme == 0 ? uint16_t{0} : FloatToHalf(extreme / -kLevels), to);
       }
     }
     return payload;

@@ -103,6 +103,7 @@ TEST(Int4CodecTest, MatchesHandComputedBytes) {
   const std::vector<uint8_t> payload = *codec->Encode(Row({8.0f, -7.0f, -8.0f, 2.5f, 0.0f}).View());
   EXPECT_EQ(payload, (std::vector<uint8_t>{0x00, 0xBC, 0x60, 0x8F, 0x0F}));
   EXPECT_EQ(Decoded(*codec, payload, 1, 5), (std::vector<float>{8.0f, -7.0f, -7.0f, 2.0f, -0.0f}));
+  EXPECT_EQ(*codec->Encode(Row({0.0f, -0.0f, 0.0f}).View()), (std::vector<uint8_t>{0, 0, 0x88, 0x08}));
   // A full block is laid out as Q4_0: elements 0 and 16 share the first byte.
   std::vector<float> block(32);
   block[0] = -8.0f;

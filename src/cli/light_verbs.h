@@ -10,7 +10,10 @@ inline constexpr int kNeedsTorch = -1;
 int RunEncode(int argc, char** argv);
 int RunDecode(int argc, char** argv);
 int RunInspect(int argc, char** argv);
+int RunFitStatic(int argc, char** argv);
 int RunDoctor(int argc, char** argv);
+int RunStudyVerb(int argc, char** argv);
+int RunReport(int argc, char** argv);
 
 }  // namespace sluice
 

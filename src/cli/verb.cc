@@ -41,7 +41,7 @@ int Verb::Run(int argc, char** argv, const std::function<Status()>& work) {
     json_ = json_ || std::any_of(argv, argv + argc, [](const char* arg) { return std::string_view(arg) == "--json"; });
     return Report(InvalidArgument(fmt::format("{} (see sluice {} --help)", error.what(), name_)));
   }
-  if (quiet_ || json_) ProgressBar::Silence();
+  if (quiet()) ProgressBar::Silence();
   try {
     return Report(work());
   } catch (const std::exception& error) {
@@ -56,6 +56,8 @@ void Verb::Print(const nlohmann::ordered_json& result, std::string_view text) co
     fmt::print("{}", text);
   }
 }
+
+std::string ProgramVersion() { return SLUICE_VERSION; }
 
 std::string KeyValueTable(const std::vector<std::pair<std::string, std::string>>& rows) {
   size_t width = 0;

@@ -22,6 +22,8 @@ class Verb {
 
   CLI::App& app() { return app_; }
   bool json() const { return json_; }
+  /// Nothing is shown but the result and errors.
+  bool quiet() const { return quiet_ || json_; }
 
   /// Parses and runs. `argv[0]` is the verb. Returns the exit code.
   int Run(int argc, char** argv, const std::function<Status()>& work);
@@ -37,6 +39,9 @@ class Verb {
   bool json_ = false;
   bool quiet_ = false;
 };
+
+/// The version of this program, "0.1.0".
+std::string ProgramVersion();
 
 /// Left-aligned two-column lines, "name   value".
 std::string KeyValueTable(const std::vector<std::pair<std::string, std::string>>& rows);

@@ -23,8 +23,8 @@ namespace {
 std::string ScriptHash(std::string_view script) { return "'sha256-" + Base64(Sha256::Of(AsBytes(script))) + "'"; }
 
 std::string HeadHtml(const PageContent& content) {
-  const std::string policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src " + ScriptHash(UplotScript()) +
-                             " " + ScriptHash(PageScript());
+  const std::string policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src " +
+                             ScriptHash(UplotScript()) + " " + ScriptHash(PageScript());
   std::string html = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n";
   html += "<meta http-equiv=\"Content-Security-Policy\" content=\"" + EscapeHtml(policy) + "\">\n";
   html += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n";

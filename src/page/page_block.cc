@@ -32,6 +32,9 @@ Result<size_t> Count(const PlotBlock& plot) {
     if (!series.labels.empty() && series.labels.size() != series.x.size()) {
       return Differ("labels of " + name, series.labels.size(), series.x.size());
     }
+    if (!series.notes.empty() && series.notes.size() != series.x.size()) {
+      return Differ("notes of " + name, series.notes.size(), series.x.size());
+    }
     numbers += 2 * series.x.size();
   }
   return numbers;
@@ -178,6 +181,7 @@ Json Describe(const PlotBlock& plot) {
                               {"x", Numbers(series.x)},
                               {"y", Numbers(series.y)},
                               {"labels", Texts(series.labels)},
+                              {"notes", Texts(series.notes)},
                               {"line", series.line},
                               {"points", series.points}});
   }

@@ -16,12 +16,14 @@ struct PageFact {
 };
 
 /// One curve or cloud of points.
-/// Data: x and y of the same length, any order; a point that is not finite is a gap. labels is empty or one per point.
+/// Data: x and y of the same length, any order; a point that is not finite is a gap. labels and notes are empty or one
+/// per point.
 struct PlotSeries {
   std::string name = {};
   std::vector<double> x = {};
   std::vector<double> y = {};
   std::vector<std::string> labels = {};  ///< Written beside the points, for example the lambda of an operating point.
+  std::vector<std::string> notes = {};   ///< Shown when a reader points at it: which run it is, how it was made.
   bool line = true;                      ///< Joins the points in the order of x.
   bool points = false;                   ///< Marks every point.
 };

@@ -106,15 +106,17 @@
         const nth = seen.get(x) || 0;
         seen.set(x, nth + 1);
         const key = x + "/" + nth;
-        if (!rows.has(key)) rows.set(key, { x, y: new Array(series.length).fill(null), label: [] });
+        if (!rows.has(key)) rows.set(key, { x, y: new Array(series.length).fill(null), label: [], note: [] });
         rows.get(key).y[s] = one.y[i];
         rows.get(key).label[s] = one.labels[i];
+        rows.get(key).note[s] = one.notes[i];
       });
     });
     const sorted = [...rows.values()].sort((a, b) => a.x - b.x);
     return {
       data: [sorted.map((row) => row.x), ...series.map((_, s) => sorted.map((row) => row.y[s]))],
       labels: series.map((_, s) => sorted.map((row) => row.label[s])),
+      notes: series.map((_, s) => sorted.map((row) => row.note[s])),
     };
   }
 
@@ -215,6 +217,32 @@
     return lines.join("\n");
   }
 
+  // Where points carry notes a reader asks for one of them, not for all curves at one x: the nearest on the screen.
+  function pointed(u, view, left, top) {
+    let best = null, reach = 40 * 40;
+    view.names.forEach((name, s) => {
+      if (!u.series[s + 1].show) return;
+      u.data[s + 1].forEach((y, i) => {
+        if (y === null) return;
+        const dx = u.valToPos(u.data[0][i], "x") - left, dy = u.valToPos(y, "y") - top;
+        if (dx * dx + dy * dy < reach) { reach = dx * dx + dy * dy; best = { s, i }; }
+      });
+    });
+    return best === null ? "" : aboutPoint(u, view, best.s, best.i);
+  }
+
+  function aboutPoint(u, view, s, i) {
+    const label = view.labels[s][i] ? " (" + view.labels[s][i] + ")" : "";
+    const lines = [view.names[s] + label, view.block.xLabel + ": " + show(u.data[0][i]), view.block.yLabel + ": " + show(u.data[s + 1][i])];
+    if (view.notes[s][i]) lines.push(view.notes[s][i]);
+    return lines.join("\n");
+  }
+
+  // All points of one row with their notes, for the keyboard.
+  function aboutRow(u, view, at) {
+    return view.names.map((_, s) => u.series[s + 1].show && u.data[s + 1][at] !== null ? aboutPoint(u, view, s, at) : "").filter(Boolean).join("\n");
+  }
+
   function keyboard(plot, view) {
     let at = -1;
     plot.addEventListener("keydown", (event) => {
@@ -224,8 +252,10 @@
       event.preventDefault();
       at = to;
       const left = u.valToPos(u.data[0][at], "x");
-      u.setCursor({ left, top: u.over.clientHeight / 3 });
-      announce.textContent = describe(u, view, at);
+      const row = view.noted ? aboutRow(u, view, at) : describe(u, view, at);
+      const first = view.noted ? u.data.findIndex((list, s) => s > 0 && u.series[s].show && list[at] !== null) : -1;
+      u.setCursor({ left, top: first > 0 ? u.valToPos(u.data[first][at], "y") : u.over.clientHeight / 3 });
+      announce.textContent = row;
     });
     plot.addEventListener("blur", () => place("", 0, 0));
   }
@@ -255,7 +285,8 @@
         setCursor: [(u) => {
           if (u.cursor.idx === null || u.cursor.idx === undefined || u.cursor.left < 0) return place("", 0, 0);
           const box = u.over.getBoundingClientRect();
-          return place(describe(u, view, u.cursor.idx), box.left + u.cursor.left, box.top + u.cursor.top);
+          const text = view.noted ? pointed(u, view, u.cursor.left, u.cursor.top) : describe(u, view, u.cursor.idx);
+          return place(text, box.left + u.cursor.left, box.top + u.cursor.top);
         }],
       },
     };
@@ -265,8 +296,10 @@
     const shown = block.series.map(() => true);
     view.names = block.series.map((one) => one.name);
     view.build = () => {
-      const { data, labels } = aligned(block.series, block.logX, block.logY);
+      const { data, labels, notes } = aligned(block.series, block.logX, block.logY);
       view.labels = labels;
+      view.notes = notes;
+      view.noted = block.series.some((one) => one.notes.length > 0);
       view.x = (i) => data[0][i];
       const scales = {
         x: { time: false, distr: block.logX ? 3 : 1, range: (u, low, high) => padded(low, high, block.logX) },
@@ -327,13 +360,16 @@
       return [["", ...block.parts.map((part) => part.name), "total (" + block.unit + ")"],
         ...block.rows.map((name, r) => [name, ...block.parts.map((part) => part.values[r]), total(r)])];
     }
-    const rows = block.series.flatMap((one) => one.x.map((x, i) => [one.name, x, one.y[i], one.labels[i] ?? ""]));
-    const references = block.references.map((one) => [one.name, "", one.y, ""]);
-    return [["series", block.xLabel || "x", block.yLabel || "y", "label"], ...rows, ...references];
+    const noted = block.series.some((one) => one.notes.length > 0);
+    const rows = block.series.flatMap((one) => one.x.map((x, i) => [one.name, x, one.y[i], one.labels[i] ?? "", ...(noted ? [one.notes[i] ?? ""] : [])]));
+    const references = block.references.map((one) => [one.name, "", one.y, "", ...(noted ? [""] : [])]);
+    return [["series", block.xLabel || "x", block.yLabel || "y", "label", ...(noted ? ["how"] : [])], ...rows, ...references];
   }
 
-  function save(name, type, text) {
-    const link = make("a", document.body, { href: URL.createObjectURL(new Blob([text], { type })), download: name });
+  const save = (name, type, text) => saveBlob(name, new Blob([text], { type }));
+
+  function saveBlob(name, blob) {
+    const link = make("a", document.body, { href: URL.createObjectURL(blob), download: name });
     link.click();
     link.remove();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
@@ -369,6 +405,20 @@
     });
   }
 
+  // The canvas has no background of its own, and a picture without its title is soon a riddle.
+  function savePicture(block, view) {
+    const source = view.u.ctx.canvas, head = 34 * devicePixelRatio;
+    const picture = Object.assign(document.createElement("canvas"), { width: source.width, height: source.height + head });
+    const ctx = picture.getContext("2d");
+    ctx.fillStyle = colour("card");
+    ctx.fillRect(0, 0, picture.width, picture.height);
+    ctx.fillStyle = colour("text");
+    ctx.font = "600 " + 15 * devicePixelRatio + "px system-ui, sans-serif";
+    ctx.fillText(block.title, 12 * devicePixelRatio, 22 * devicePixelRatio);
+    ctx.drawImage(source, 0, head);
+    picture.toBlob((blob) => saveBlob(fileName(block.title) + ".png", blob));
+  }
+
   function setUp(block, figure) {
     const drawn = block.kind === "plot" || block.kind === "channels";
     const tools = make("div", figure, { className: "tools" });
@@ -395,6 +445,7 @@
       }).observe(plot);
     }
     button(tools, "Save CSV", null, () => save(fileName(block.title) + ".csv", "text/csv", table(block).map((row) => row.map(csvCell).join(",")).join("\r\n") + "\r\n"));
+    if (drawn) button(tools, "Save PNG", null, () => savePicture(block, plots.find((view) => view.block === block)));
     if (drawn) make("span", tools, { className: "hint", textContent: "Drag to zoom, double-click to reset." });
     if (block.kind !== "table") tableView(block, figure);
   }

@@ -21,6 +21,8 @@ std::string FolderName(std::string text) {
   return text;
 }
 
+constexpr int64_t kMostStepsToLose = 50;
+
 std::string Number(double value) { return fmt::format("{:g}", value); }
 
 }  // namespace
@@ -92,10 +94,11 @@ std::string PlanBuilder::AddLearned(const LearnedRun& run, RunRole role) {
                  "--batch",
                  std::to_string(options_.batch),
                  "--checkpoint-every",
-                 "50"};
+                 std::to_string(std::clamp<int64_t>(options_.steps / 10, 1, kMostStepsToLose))};
   const auto add = [&](std::initializer_list<std::string> more) { added.train.insert(added.train.end(), more); };
   if (options_.context > 0) add({"--context", std::to_string(options_.context)});
   if (!run.rate.empty()) add({"--lr", run.rate});
+  if (options_.allow_slow_blas) add({"--allow-slow-blas"});
   for (const std::string& assignment : added.labels.switches) add({"--set", assignment});
   const bool own_reference = joint && run.reference.empty() && !tuning;
   if (joint && !own_reference) add({"--no-reference"});
@@ -151,6 +154,9 @@ std::vector<std::string> ComparedCodecs() {
   std::vector<std::string> specs;
   for (const PlainCodecInfo& info : ListPlainCodecs()) {
     if (info.spec != "fp32") specs.emplace_back(info.spec);
+  }
+  for (const char* more : {"zstd:1", "zstd:19", "blk8:64", "lowrank:16", "lowrank:8"}) {
+    if (std::find(specs.begin(), specs.end(), more) == specs.end()) specs.emplace_back(more);
   }
   return specs;
 }

@@ -67,7 +67,7 @@ const std::vector<T>& OrDefault(const std::vector<T>& given, const std::vector<T
   return given.empty() ? fallback : given;
 }
 
-/// Names of the register of plain codecs, without the uncompressed 32-bit one.
+/// Names of the register of plain codecs, without the uncompressed 32-bit one, and other levels and ranks of them.
 std::vector<std::string> ComparedCodecs();
 
 }  // namespace sluice

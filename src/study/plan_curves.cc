@@ -11,8 +11,6 @@ const std::vector<double> kTwoLambdas = {6e-4, 3e-3};
 const std::vector<double> kLearningRates = {4e-3, 8e-3, 16e-3};
 const std::vector<double> kQuantizationSteps = {0.1, 0.2, 0.4, 0.8};
 const std::vector<double> kManySteps = {0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6};
-// Codecs over the register's, for the points between.
-const std::vector<std::string> kMorePlain = {"zstd:19", "lowrank:16", "lowrank:8"};
 
 Status NeedTexts(const PlanBuilder& builder, bool train, bool select) {
   const StudyOptions& options = builder.options();
@@ -72,7 +70,6 @@ Result<StudyPlan> PlanRateDistortion(PlanBuilder builder) {
   const std::vector<double>& lambdas = OrDefault(options.lambdas, kLambdas);
   const double tuned = lambdas[lambdas.size() / 2];
   for (const std::string& codec : ComparedCodecs()) builder.AddPlain(codec, builder.cut());
-  for (const std::string& codec : kMorePlain) builder.AddPlain(codec, builder.cut());
   AddSteps(builder, "static", builder.cut(), OrDefault(options.steps_of_quantization, kQuantizationSteps));
   for (const std::string& mode : OrDefault(options.modes, {"frozen"})) {
     for (const std::string& preset : OrDefault(options.presets, {"paper", "fourier", "direct"})) {

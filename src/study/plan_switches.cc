@@ -119,9 +119,7 @@ Result<StudyPlan> PlanTime(PlanBuilder builder) {
     std::replace(two.eval.begin(), two.eval.end(), std::string("{run}/codec"), "{run:" + name + "}/codec");
     builder.plan().runs.push_back(std::move(two));
   }
-  std::vector<std::string> codecs = ComparedCodecs();
-  codecs.push_back("zstd:19");
-  for (const std::string& codec : codecs) builder.AddPlain(codec, builder.cut());
+  for (const std::string& codec : ComparedCodecs()) builder.AddPlain(codec, builder.cut());
   for (StudyRun& run : builder.plan().runs) run.eval.insert(run.eval.end(), {"--time-chunks", kTimedChunks});
   return std::move(builder.plan());
 }

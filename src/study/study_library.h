@@ -40,6 +40,7 @@ struct StudyOptions {
   int64_t batch = 4;
   int64_t context = 0;
   int64_t max_tokens = 0;         ///< of an evaluation; 0: the whole text
+  bool allow_slow_blas = false;   ///< train even on a BLAS that is many times too slow
   bool drop_blank_lines = false;  ///< of the texts that are measured
 };
 

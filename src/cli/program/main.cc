@@ -19,11 +19,15 @@ struct VerbEntry {
 constexpr VerbEntry kVerbs[] = {
     {"pretrain", "train a GPT-2-style model and its tokenizer from text files", nullptr},
     {"train", "learn a codec for one cut of a model", nullptr},
+    {"fit-static", "fit the codec without a network to hidden states: a pack that needs no libtorch",
+     sluice::RunFitStatic},
     {"encode", "text or hidden states -> compressed stream (runs only the layers before the cut)", sluice::RunEncode},
     {"decode", "compressed stream -> scored text or hidden states (runs only the layers after the cut)",
      sluice::RunDecode},
     {"eval", "rate and quality of a codec on text, beside the uncut model and other codecs", nullptr},
     {"generate", "continue a prompt, uncut or through a codec", nullptr},
+    {"study", "many trainings and measurements as one experiment, resumable", sluice::RunStudyVerb},
+    {"report", "one page of figures, plots and tables from the folders of studies", sluice::RunReport},
     {"inspect", "what is in a stream, a codec or a model", sluice::RunInspect},
     {"doctor", "check this machine: BLAS, threads, instruction sets, memory, versions", sluice::RunDoctor},
 };

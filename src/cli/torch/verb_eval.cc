@@ -7,24 +7,33 @@
 #include "cli/torch/torch_verbs.h"
 #include "cli/verb.h"
 #include "study/torch/evaluation.h"
+#include "study/torch/last_words.h"
 
 namespace sluice {
 
 int RunEval(int argc, char** argv) {
-  Verb verb(
-      "eval", "Measure a codec on text: real bytes, and the quality of the cut model beside the uncut one.",
-      "  sluice eval --model DIR --codec runs/a --text held-out.txt\n"
-      "  sluice eval --model DIR --codec runs/a --text held-out.txt --json --html eval.html\n"
-      "  sluice eval --model runs/c/model --codec runs/c/codec --reference runs/c/reference --text held-out.txt\n");
+  Verb verb("eval", "Measure a codec on text: real bytes, and the quality of the cut model beside the uncut one.",
+            "  sluice eval --model DIR --codec runs/a --text held-out.txt\n"
+            "  sluice eval --model DIR --codec runs/a --text held-out.txt --json --html eval.html\n"
+            "  sluice eval --model runs/c/model --codec runs/c/codec --reference runs/c/reference --text held-out.txt\n"
+            "  sluice eval --model DIR --codec runs/a --last-words lambada.jsonl\n");
   EvaluationOptions options;
   std::filesystem::path html;
   int threads = 0;
   bool no_baselines = false;
+  std::vector<std::filesystem::path> last_words;
   CLI::App& app = verb.app();
   app.add_option("-m,--model", options.model, "Model folder (Hugging Face layout)")->required();
   app.add_option("--codec", options.codec, "A trained codec's folder, or a name: fp16, int8, q80, zstd:3, ...")
       ->required();
-  app.add_option("--text", options.text.files, "UTF-8 text files to measure on")->required();
+  CLI::Option* text = app.add_option("--text", options.text.files, "UTF-8 text files to measure on");
+  CLI::Option* words = app.add_option(
+      "--last-words", last_words, "Instead of --text: passages, JSON lines {\"text\": ...}, whose last word is scored");
+  words->excludes(text);
+  app.add_option("--fit-text", options.fit_text.files, "Text that step:S and static:S are fitted on");
+  app.add_option("--time-chunks", options.time_chunks, "Also time coding in chunks of these many tokens: 1,64,1024")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 1 << 20));
   app.add_option("--cut", options.cut, "Layers before the cut; -1: the codec's, or the middle");
   app.add_option("-c,--context", options.text.context, "Tokens of a window; 0: the model's context")
       ->check(CLI::Range(0, 1 << 20));
@@ -38,7 +47,15 @@ int RunEval(int argc, char** argv) {
   app.add_option("-t,--threads", threads, "Threads; 0: all cores")->check(CLI::Range(0, 255));
   return verb.Run(argc, argv, [&]() -> Status {
     options.baselines = !no_baselines;
+    options.fit_text.context = options.text.context;
+    if (options.text.files.empty() && last_words.empty()) return InvalidArgument("--text or --last-words is required");
     SLUICE_RETURN_IF_ERROR(InitTorch(threads));
+    if (!last_words.empty()) {
+      options.text.files = last_words;
+      SLUICE_ASSIGN_OR_RETURN(const auto figures, EvaluateLastWords(options));
+      verb.Print(figures, figures.dump(2) + "\n");
+      return OkStatus();
+    }
     SLUICE_ASSIGN_OR_RETURN(const Evaluation evaluation, Evaluate(options));
     const auto json = evaluation.ToJson();
     if (!html.empty()) SLUICE_RETURN_IF_ERROR(WriteEvaluationPage(html, evaluation, CommandLine(argc, argv)));

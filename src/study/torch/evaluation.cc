@@ -11,6 +11,7 @@
 #include "backbone/torch_setup.h"
 #include "base/interrupt.h"
 #include "plain/integer_baseline.h"
+#include "study/torch/step_codec.h"
 
 namespace sluice {
 namespace {
@@ -46,6 +47,7 @@ class Evaluator {
     SLUICE_RETURN_IF_ERROR(
         windows.Visit(options_.batch, "decode", [this](const torch::Tensor& tokens) { return DecodeWindows(tokens); }));
     SLUICE_RETURN_IF_ERROR(ExpectEnd());
+    SLUICE_RETURN_IF_ERROR(TimeInChunks(windows));
     for (auto& bits : result_.channel_bits_per_token) bits /= static_cast<double>(result_.tokens);
     for (auto& [name, bits] : result_.baseline_bits_per_token) bits /= static_cast<double>(result_.tokens);
     if (reference_ != nullptr)
@@ -58,7 +60,9 @@ class Evaluator {
     SLUICE_ASSIGN_OR_RETURN(backbone_, LoadBackbone(options_.model));
     CutContext context{.layers = backbone_->config().layers, .width = backbone_->config().width, .cut = options_.cut};
     SLUICE_ASSIGN_OR_RETURN(context.model, ModelIdentity(options_.model));
-    SLUICE_ASSIGN_OR_RETURN(codec_, OpenTensorCodec(options_.codec, context));
+    SLUICE_ASSIGN_OR_RETURN(codec_,
+                            OpenStudyCodec(options_.codec, context, *backbone_, options_.model, options_.fit_text));
+    result_.multiply_adds_per_token = codec_->multiply_adds_per_token();
     result_.codec = codec_->name();
     result_.learned = codec_->learned();
     result_.cut = codec_->cut();
@@ -123,6 +127,22 @@ class Evaluator {
     result_.score.Add(tokens, backbone_->Tail(decoded, codec_->cut()), backbone_->Tail(hidden, codec_->cut()));
     if (reference_ != nullptr && tokens.size(1) > 1) {
       reference_nats_ += NextTokenNats(reference_->Logits(tokens), tokens).sum().item<double>();
+    }
+    return OkStatus();
+  }
+
+  Status TimeInChunks(const TextWindows& windows) {
+    if (options_.time_chunks.empty()) return OkStatus();
+    torch::NoGradGuard no_grad;
+    std::vector<torch::Tensor> rows;
+    SLUICE_RETURN_IF_ERROR(windows.Visit(1, "hidden", [&](const torch::Tensor& tokens) {
+      rows.push_back(backbone_->Head(tokens, codec_->cut()).squeeze(0));
+      return OkStatus();
+    }));
+    const torch::Tensor hidden = torch::cat(rows, 0);
+    for (const int64_t tokens : options_.time_chunks) {
+      SLUICE_ASSIGN_OR_RETURN(const ChunkTiming timing, TimeChunks(*codec_, hidden, tokens));
+      result_.timing.push_back(timing);
     }
     return OkStatus();
   }
@@ -205,6 +225,14 @@ nlohmann::ordered_json Evaluation::ToJson() const {
   if (reference_cross_entropy_nats > 0) json["reference_perplexity"] = std::exp(reference_cross_entropy_nats);
   json["encode_us_per_token"] = 1e6 * encode_seconds / n;
   json["decode_us_per_token"] = 1e6 * decode_seconds / n;
+  if (multiply_adds_per_token > 0) json["multiply_adds_per_token"] = multiply_adds_per_token;
+  for (const ChunkTiming& one : timing) {
+    json["timing"].push_back({{"tokens", one.tokens},
+                              {"threads", at::get_num_threads()},
+                              {"bits_per_token", one.bits_per_token},
+                              {"encode_us_per_token", one.encode_us},
+                              {"decode_us_per_token", one.decode_us}});
+  }
   for (const auto& [name, bits] : baseline_bits_per_token) json["baseline_bits_per_token"][name] = bits;
   json["channel_bits_per_token"] = channel_bits_per_token;
   return json;

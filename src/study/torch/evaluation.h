@@ -9,6 +9,7 @@
 
 #include "base/status.h"
 #include "page/page_content.h"
+#include "study/torch/codec_timing.h"
 #include "study/torch/text_stream.h"
 
 namespace sluice {
@@ -19,8 +20,10 @@ struct EvaluationOptions {
   TextSource text;
   int64_t cut = -1;
   int64_t batch = 1;
-  bool baselines = true;            ///< other codecs on the same hidden states
-  std::filesystem::path reference;  ///< a model to compare with, for joint training; empty: none
+  bool baselines = true;             ///< other codecs on the same hidden states
+  TextSource fit_text;               ///< for codecs that are fitted, as OpenStudyCodec says
+  std::vector<int64_t> time_chunks;  ///< also time coding in chunks of these many tokens
+  std::filesystem::path reference;   ///< a model to compare with, for joint training; empty: none
 };
 
 /// Rate and quality of one codec on one text, all rates from bytes that were written and read back.
@@ -34,6 +37,8 @@ struct Evaluation {
   LanguageScore score;
   double reference_cross_entropy_nats = 0;  ///< 0: no reference was given
   double encode_seconds = 0, decode_seconds = 0;
+  double multiply_adds_per_token = 0;  ///< of encoding and decoding; learned codecs only
+  std::vector<ChunkTiming> timing;
   std::vector<double> channel_bits_per_token;
   std::vector<std::pair<std::string, double>> baseline_bits_per_token;
 

@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "codec/hidden_codec.h"
 #include "neural/codec_files.h"
+#include "neural/codec_shape.h"
 #include "neural/learned_coder.h"
 #include "plain/plain_codec.h"
 #include "train/codec_training.h"
@@ -88,6 +89,7 @@ class LearnedTensorCodec final : public TensorCodec {
   bool learned() const override { return true; }
   int64_t cut() const override { return context_.cut; }
   int64_t longest_chunk() const override { return coder_.stored().codec->config().context; }
+  double multiply_adds_per_token() const override { return MultiplyAddsPerToken(coder_.stored().codec->config()); }
 
   StreamHeader Header() const override {
     const CodecConfig& config = coder_.stored().codec->config();

@@ -42,6 +42,8 @@ class TensorCodec {
   virtual int64_t cut() const = 0;
   /// Most tokens of a row in one frame.
   virtual int64_t longest_chunk() const = 0;
+  /// Of encoding and decoding together; 0 where it has no network.
+  virtual double multiply_adds_per_token() const { return 0; }
   /// Header of the streams it writes.
   virtual StreamHeader Header() const = 0;
 

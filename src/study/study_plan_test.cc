@@ -1,0 +1,119 @@
+#include "study/study_plan.h"
+
+#include <nlohmann/json.hpp>
+
+#include "study/study_library.h"
+#include "study/study_test_util.h"
+
+namespace sluice {
+namespace {
+
+class StudyPlanTest : public StudyTest {};
+
+TEST_F(StudyPlanTest, MatchesPlaceholders) {
+  StudyPlan plan = EmptyPlan();
+  plan.files["train-text"].push_back(Path("report.txt"));
+  StudyRun run = LearnedRun("a");
+  run.train.insert(run.train.end(),
+                   {"--set", "widths=[4,2]", "--lr", "{choice:lr}", "--near={run}/x", "{best:lr}/codec"});
+  plan.runs = {run, LearnedRun("b")};
+  plan.choices = {{.name = "lr", .candidates = {{"0.5", "b"}}}};
+  ASSERT_TRUE(plan.Check().ok()) << plan.Check().ToString();
+  RunContext context{.study_folder = "s", .values = {}, .winners = {}};
+  EXPECT_EQ(ExpandArguments(plan, run, run.train, context).status().code(), StatusCode::kInvalidArgument);
+  context.values["lr"] = "0.5";
+  context.winners["lr"] = "b";
+  const auto expanded = ExpandArguments(plan, run, run.train, context);
+  ASSERT_TRUE(expanded.ok());
+  const std::vector<std::string> expected = {"train",
+                                             "--model",
+                                             Path("model"),
+                                             "--text",
+                                             Path("train.txt"),
+                                             Path("report.txt"),
+                                             "--out",
+                                             "s/runs/a/codec",
+                                             "--set",
+                                             "widths=[4,2]",
+                                             "--lr",
+                                             "0.5",
+                                             "--near=s/runs/a/x",
+                                             "s/runs/b/codec"};
+  EXPECT_EQ(*expanded, expected);
+  EXPECT_EQ(plan.Needs(run), std::vector<std::string>{"b"});
+  EXPECT_EQ(CommandText({"train", "a b", "it's"}), R"(sluice train 'a b' 'it'\''s')");
+}
+
+TEST_F(StudyPlanTest, RejectsCirclesAndUnknownNames) {
+  StudyPlan plan = EmptyPlan();
+  StudyRun a = LearnedRun("a"), b = LearnedRun("b");
+  a.eval.push_back("{run:b}");
+  b.eval.push_back("{run:a}");
+  plan.runs = {a, b};
+  EXPECT_NE(plan.Check().message().find("waits for itself"), std::string::npos);
+  plan.runs = {a};
+  EXPECT_NE(plan.Check().message().find("'b' is not in the plan"), std::string::npos);
+  plan.runs = {LearnedRun("a"), LearnedRun("a")};
+  EXPECT_NE(plan.Check().message().find("two runs"), std::string::npos);
+  for (const char* name : {"", "../a", "a/b", ".a", "-a"}) {
+    plan.runs = {LearnedRun(name)};
+    EXPECT_EQ(plan.Check().code(), StatusCode::kInvalidArgument) << name;
+  }
+}
+
+TEST_F(StudyPlanTest, RoundTripsAsJson) {
+  StudyOptions options{.model = Path("model"),
+                       .train_text = {Path("train.txt")},
+                       .select_text = {Path("train.txt")},
+                       .report_text = {Path("report.txt")},
+                       .modes = {"frozen", "joint"}};
+  options.seeds = 2;
+  for (const StudyInfo& info : ListStudies()) {
+    SCOPED_TRACE(info.name);
+    const auto plan = MakeStudyPlan(std::string(info.name), options);
+    ASSERT_TRUE(plan.ok()) << plan.status().ToString();
+    EXPECT_GT(plan->runs.size(), 4U);
+    const auto json = plan->ToJson();
+    const auto again = StudyPlan::FromJson(json);
+    ASSERT_TRUE(again.ok()) << again.status().ToString();
+    EXPECT_EQ(again->ToJson(), json);
+  }
+}
+
+TEST_F(StudyPlanTest, RejectsDamagedPlans) {
+  StudyPlan plan = EmptyPlan();
+  plan.runs = {LearnedRun("a")};
+  nlohmann::ordered_json json = plan.ToJson();
+  json["runs"][0]["labels"]["role"] = "hero";
+  EXPECT_EQ(StudyPlan::FromJson(json).status().code(), StatusCode::kCorrupt);
+  json = plan.ToJson();
+  json["runs"][0]["name"] = "../../escape";
+  EXPECT_EQ(StudyPlan::FromJson(json).status().code(), StatusCode::kCorrupt);
+  json = plan.ToJson();
+  json["runs"] = 3;
+  EXPECT_EQ(StudyPlan::FromJson(json).status().code(), StatusCode::kCorrupt);
+}
+
+// A choice must not see the text that is reported.
+TEST_F(StudyPlanTest, RejectsReportTextInTuning) {
+  StudyOptions options{.model = Path("model"),
+                       .train_text = {Path("train.txt")},
+                       .select_text = {Path("train.txt")},
+                       .report_text = {Path("report.txt")},
+                       .modes = {"frozen", "joint"}};
+  const auto plan = MakeStudyPlan("rate-distortion", options);
+  ASSERT_TRUE(plan.ok()) << plan.status().ToString();
+  size_t tuning = 0;
+  for (const StudyRun& run : plan->runs) {
+    const bool reports = std::find(run.eval.begin(), run.eval.end(), "{report-text}") != run.eval.end();
+    EXPECT_EQ(reports, run.labels.role != RunRole::kTuning) << run.name;
+    tuning += run.labels.role == RunRole::kTuning ? 1 : 0;
+  }
+  EXPECT_EQ(tuning, 2U * 3 * 3);
+  options.select_text.clear();
+  EXPECT_EQ(MakeStudyPlan("rate-distortion", options).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(MakeStudyPlan("rate", options).status().code(), StatusCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace sluice

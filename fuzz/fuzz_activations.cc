@@ -11,7 +11,7 @@
 namespace sluice {
 namespace {
 
-constexpr size_t kMaxBytes = 1 << 14;
+constexpr size_t kMaxBytes = 1 << 12;
 
 void CheckBound(const FidelitySpec& spec, float x, float y) {
   if (std::isnan(x)) return FUZZ_REQUIRE(std::isnan(y));

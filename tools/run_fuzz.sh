@@ -52,7 +52,8 @@ revision=${FUZZ_REVISION:-$(git -C "$root" rev-parse --short HEAD 2>/dev/null ||
 # The log added up: "target seconds executions findings" for each target in it.
 totals() {
   sed 's/[{}",]/ /g; s/:/ /g' "$log" | awk '
-    { for (i = 1; i < NF; i += 2) field[$i] = $(i + 1)
+    { delete field
+      for (i = 1; i < NF; i += 2) field[$i] = $(i + 1)
       t = field["target"]; seconds[t] += field["cpu"]; runs[t] += field["executions"]; found[t] += field["findings"] }
     END { for (t in seconds) print t, seconds[t], runs[t], found[t] }' | sort
 }
@@ -79,9 +80,9 @@ fuzzer() {  # target, then options and folders
   nice -n 19 "$build/bin/fuzz_$target" "$@"
 }
 
-# Processor seconds of all that has run and ended, as the shell counts it.
+# Processor seconds of all that has run and ended, from what the shell wrote to fuzz-times (in no subshell: that would
+# count its own children).
 children_seconds() {
-  times > "$build/fuzz-times"
   sed -n 2p "$build/fuzz-times" | sed 's/[ms]/ /g' | awk '{ printf "%d", 60 * ($1 + $3) + $2 + $4 }'
 }
 
@@ -91,9 +92,11 @@ run_slice() {
   output=$build/fuzz-findings/$target.log
   before=$(ls "$build/fuzz-findings/$target" | wc -l)
   begin=$(date +%s)
+  times > "$build/fuzz-times"
   used=$(children_seconds)
   fuzzer "$target" -max_total_time="$slice" -print_final_stats=1 "$build/fuzz-corpus/$target" \
     "$root/fuzz/corpus/$target" > "$output" 2>&1 || true
+  times > "$build/fuzz-times"
   used=$(($(children_seconds) - used))
   spent=$(($(date +%s) - begin))
   executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$output" | tail -1)

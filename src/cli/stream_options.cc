@@ -8,13 +8,15 @@ const char* const kEncodeExamples =
     "  sluice encode --model DIR --codec runs/a --text book.txt --out book.slc      (loads only the layers before the "
     "cut)\n"
     "  sluice encode --model DIR --codec zstd:3 --cut 3 --text book.txt --out book.slc\n"
-    "  sluice encode --hidden states.safetensors --codec q80 --out states.slc       (no transformer, no libtorch)\n";
+    "  sluice encode --hidden states.safetensors --codec q80 --out states.slc       (no transformer, no libtorch)\n"
+    "  sluice encode --hidden states.safetensors --codec static.pack --out states.slc\n";
 
 const char* const kDecodeExamples =
     "  sluice decode --model DIR --codec runs/a --in book.slc --text book.txt       (loads only the layers after the "
     "cut)\n"
     "  sluice decode --model DIR --codec runs/a --in book.slc --out hidden.safetensors\n"
-    "  sluice decode --in states.slc --out states.safetensors                       (plain codecs need no model)\n";
+    "  sluice decode --in states.slc --out states.safetensors                       (plain codecs need no model)\n"
+    "  sluice decode --codec static.pack --in states.slc --out states.safetensors\n";
 
 void AddEncodeOptions(CLI::App& app, EncodeOptions& options) {
   app.add_option("-m,--model", options.model, "Model folder (Hugging Face layout)");
@@ -38,7 +40,7 @@ void AddEncodeOptions(CLI::App& app, EncodeOptions& options) {
 
 void AddDecodeOptions(CLI::App& app, DecodeOptions& options) {
   app.add_option("-m,--model", options.model, "Model folder (Hugging Face layout)");
-  app.add_option("--codec", options.codec, "The trained codec's folder; plain codecs are named in the stream");
+  app.add_option("--codec", options.codec, "The trained codec's folder or .pack; plain codecs are named in the stream");
   app.add_option("--in", options.in, "Stream to read (.slc)")->required();
   app.add_option("--text", options.text, "The text that was encoded: scores the model's predictions of it");
   app.add_option("--out", options.out, "Write the decoded hidden states, .safetensors or .npy");

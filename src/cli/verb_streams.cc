@@ -5,9 +5,32 @@
 #include "cli/light_verbs.h"
 #include "cli/stream_options.h"
 #include "cli/verb.h"
+#include "codec/pack_stream.h"
 #include "plain/hidden_stream.h"
 
 namespace sluice {
+namespace {
+
+Result<HiddenStreamStats> Encode(const EncodeOptions& options) {
+  const auto chunk = static_cast<uint32_t>(options.chunk);
+  if (!IsPackFile(options.codec)) {
+    return EncodeHiddenFile(options.hidden, options.tensor, options.codec, options.out, chunk);
+  }
+  SLUICE_ASSIGN_OR_RETURN(const auto codec, PackCodec::Open(options.codec));
+  return EncodeHiddenFile(*codec, options.hidden, options.tensor, options.out, chunk);
+}
+
+Result<HiddenStreamStats> Decode(const DecodeOptions& options, const StreamHeader& header) {
+  if (header.kind == CodecKind::kPlain) return DecodeHiddenFile(options.in, options.out);
+  if (options.codec.empty()) {
+    return Mismatch(fmt::format("{}: a pack's codec wrote this stream: give --codec the pack whose id is {:016x}",
+                                options.in.string(), header.codec_id));
+  }
+  SLUICE_ASSIGN_OR_RETURN(const auto codec, PackCodec::Open(options.codec));
+  return DecodeHiddenFile(*codec, options.in, options.out);
+}
+
+}  // namespace
 
 int RunEncode(int argc, char** argv) {
   Verb verb("encode", kEncodeDescription, kEncodeExamples);
@@ -18,9 +41,7 @@ int RunEncode(int argc, char** argv) {
     if (options.hidden.empty() && options.text.empty()) return InvalidArgument("give --text FILE... or --hidden FILE");
     needs_torch = options.hidden.empty() || std::filesystem::is_directory(options.codec);
     if (needs_torch) return OkStatus();
-    SLUICE_ASSIGN_OR_RETURN(const HiddenStreamStats stats,
-                            EncodeHiddenFile(options.hidden, options.tensor, options.codec, options.out,
-                                             static_cast<uint32_t>(options.chunk)));
+    SLUICE_ASSIGN_OR_RETURN(const HiddenStreamStats stats, Encode(options));
     const nlohmann::ordered_json result = {{"out", options.out.string()}, {"codec", options.codec},
                                            {"tokens", stats.tokens},      {"width", stats.width},
                                            {"bytes", stats.bytes},        {"bits_per_token", stats.BitsPerToken()}};
@@ -40,9 +61,10 @@ int RunDecode(int argc, char** argv) {
     if (options.text.empty() && options.out.empty())
       return InvalidArgument("give --text FILE... to score, --out FILE to write, or both");
     SLUICE_ASSIGN_OR_RETURN(const StreamReader reader, StreamReader::Open(options.in));
-    needs_torch = !options.text.empty() || reader.header().kind != CodecKind::kPlain;
+    needs_torch = !options.text.empty() || reader.header().kind == CodecKind::kFloat ||
+                  std::filesystem::is_directory(options.codec);
     if (needs_torch) return OkStatus();
-    SLUICE_ASSIGN_OR_RETURN(const HiddenStreamStats stats, DecodeHiddenFile(options.in, options.out));
+    SLUICE_ASSIGN_OR_RETURN(const HiddenStreamStats stats, Decode(options, reader.header()));
     const nlohmann::ordered_json result = {{"out", options.out.string()},
                                            {"tokens", stats.tokens},
                                            {"width", stats.width},

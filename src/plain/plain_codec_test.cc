@@ -8,17 +8,10 @@
 
 #include "base/half.h"
 #include "plain/compressor.h"
+#include "plain/plain_test_util.h"
 
 namespace sluice {
 namespace {
-
-Matrix<float> Random(size_t tokens, size_t width, uint32_t seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal;
-  Matrix<float> hidden(tokens, width);
-  for (float& value : hidden.View().all()) value = normal(random);
-  return hidden;
-}
 
 // The largest error allowed for a value in a block whose largest magnitude is `largest`.
 double Tolerance(const std::string& spec, double value, double largest) {

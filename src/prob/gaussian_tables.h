@@ -36,6 +36,9 @@ class GaussianTables {
     return tables_[static_cast<size_t>((scale << offset_bits_) + offset)];
   }
 
+  /// scale * offsets() + offset of a table of Choose or At.
+  size_t IndexOf(const StaticTable& table) const { return static_cast<size_t>(&table - tables_.data()); }
+
   /// Code length of a value in bits, escapes and low bits included.
   float CostBits(int32_t value, int32_t mean_q4, int scale_index) const;
 

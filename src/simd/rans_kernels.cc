@@ -5,7 +5,8 @@
 // words of a vector are packed together, or spread out, by a shuffle of bytes that a table gives for each mask. Words
 // keep the order of the plain coder: the decoder refills lanes upwards, the encoder empties them downwards.
 // Table entries come by scalar loads, put together in registers; hardware gathers are slower on the CPUs at hand, and a
-// detour over memory waits for the stores. AVX-512 is compiled but not chosen until it has been measured.
+// detour over memory waits for the stores. AVX-512 is compiled and agrees on a CPU that has it, but is not chosen:
+// eight lanes are no faster with it than with AVX2.
 #include "simd/rans_kernels.h"
 
 #include <array>
@@ -167,7 +168,7 @@ HWY_INLINE V32 LoadPairs(const uint16_t* from, const uint32_t* at) {
 #endif
 }
 
-RansEncodeResult Encode(const RansEncodeBatch& batch) {
+size_t Encode(const RansEncodeBatch& batch) {
   const auto lanes = static_cast<size_t>(batch.lanes);
   if (lanes % kVectorLanes != 0) return PlainRansKernels().encode(batch);
   const D32 d;
@@ -181,7 +182,7 @@ RansEncodeResult Encode(const RansEncodeBatch& batch) {
   const V32 low = hn::Set(d, 0xFFFF);
   const V32 top = hn::Set(d, 0x80000000u);
   const V32 stride = hn::Set(d, static_cast<uint32_t>(kKernelRowStride));
-  V32 all = top;
+  uint8_t* const marks = batch.marks;
   uint16_t* words = batch.words;
   HWY_ALIGN uint32_t states[64];
   std::memcpy(states, batch.states, lanes * sizeof(uint32_t));
@@ -193,7 +194,10 @@ RansEncodeResult Encode(const RansEncodeBatch& batch) {
       const V32 row = hn::PromoteTo(d, hn::LoadU(D16(), rows + end));
       hn::Store(hn::Add(hn::Mul(row, stride), hn::PromoteTo(d, hn::LoadU(D8(), symbols + end))), d, at);
       const Entries entry = LoadEntries(d, entries, at);
-      all = hn::And(all, entry.reciprocal);
+      const V32 reciprocal = hn::Or(entry.reciprocal, top);
+      const unsigned marked = MaskBits(d, hn::Ne(entry.reciprocal, reciprocal));
+      marks[end / 4] = static_cast<uint8_t>(marked & 15);
+      if (kVectorLanes == 8) marks[end / 4 + 1] = static_cast<uint8_t>(marked >> 4);
       const V32 freq = hn::And(entry.packed, field);
       V32 x = hn::Load(d, states + lane);
       const V32 limit = hn::ShiftLeftSame(freq, 31 - precision);
@@ -205,16 +209,14 @@ RansEncodeResult Encode(const RansEncodeBatch& batch) {
       hn::StoreU(hn::BitCast(Words8(), packed), Words8(), words);
       words += std::popcount(bits);
       x = hn::IfThenElse(full32, hn::ShiftRight<16>(x), x);
-      const V32 quotient =
-          hn::Shr(MulHigh(d, hn::Add(x, x), hn::Or(entry.reciprocal, top)), hn::ShiftRight<28>(entry.packed));
+      const V32 quotient = hn::Shr(MulHigh(d, hn::Add(x, x), reciprocal), hn::ShiftRight<28>(entry.packed));
       const V32 start = hn::And(hn::ShiftRight<14>(entry.packed), field);
       x = hn::Add(hn::Add(x, start), hn::Mul(quotient, hn::Sub(total, freq)));
       hn::Store(x, d, states + lane);
     }
   }
   std::memcpy(batch.states, states, lanes * sizeof(uint32_t));
-  const bool marked = !hn::AllTrue(d, hn::Eq(hn::And(all, top), top));
-  return {static_cast<size_t>(words - batch.words), marked};
+  return static_cast<size_t>(words - batch.words);
 }
 
 RansDecodeProgress Decode(const RansDecodeBatch& batch) {

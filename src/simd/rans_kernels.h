@@ -32,6 +32,11 @@ constexpr uint64_t PackEncoderEntry(Interval interval, bool marked) {
   return (reciprocal & 0x7FFFFFFF) | (marked ? 0 : uint64_t{1} << 31) | packed << 32;
 }
 
+constexpr Interval EncoderEntryInterval(uint64_t entry) {
+  return {static_cast<uint32_t>(entry >> 46 & 0x3FFF), static_cast<uint32_t>(entry >> 32 & 0x3FFF)};
+}
+constexpr bool EncoderEntryMarked(uint64_t entry) { return (entry >> 31 & 1) == 0; }
+
 /// What the kernels know of a set of tables: for each row 256 symbols. A symbol without an interval is not decoded.
 /// Data: `entries` [rows * kKernelRowStride] of PackEncoderEntry, `starts` [rows * kKernelRowStride + kKernelSlack]
 /// with the start of each symbol and, behind it, that of the next one; `owners` [rows << precision] the symbol of each
@@ -52,6 +57,7 @@ struct RansEncodeBatch {
   int lanes;
   uint32_t* states;  ///< `lanes` of them, in and out
   uint16_t* words;   ///< out, room for count + kKernelSlack, in the reverse of the order in which they are decoded
+  uint8_t* marks;    ///< out, bit i mod 4 of byte i / 4 for each element: whether its entry is marked
 };
 
 /// Whole rounds of lanes to decode.
@@ -66,12 +72,6 @@ struct RansDecodeBatch {
   uint8_t* symbols;  ///< out, one for each element
 };
 
-/// What an encoder wrote, and whether one of the symbols was marked.
-struct RansEncodeResult {
-  size_t words;
-  bool marked;
-};
-
 /// How far a decoder came: it stops before a round of lanes that might run out of words or read past the slack.
 struct RansDecodeProgress {
   size_t elements;
@@ -82,8 +82,8 @@ struct RansDecodeProgress {
 /// to 64. Threads: any number at once.
 struct RansKernels {
   std::string_view name;
-  /// Encodes from the last element to the first.
-  RansEncodeResult (*encode)(const RansEncodeBatch& batch);
+  /// Encodes from the last element to the first; returns how many words it wrote.
+  size_t (*encode)(const RansEncodeBatch& batch);
   RansDecodeProgress (*decode)(const RansDecodeBatch& batch);
 };
 

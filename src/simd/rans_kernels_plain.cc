@@ -21,7 +21,7 @@ uint32_t SignMask(uint32_t difference) { return static_cast<uint32_t>(static_cas
 /// Either of two values without a branch.
 uint32_t Select(uint32_t mask, uint32_t yes, uint32_t no) { return no ^ ((no ^ yes) & mask); }
 
-RansEncodeResult EncodePlain(const RansEncodeBatch& batch) {
+size_t EncodePlain(const RansEncodeBatch& batch) {
   const auto lanes = static_cast<size_t>(batch.lanes);
   const int shift = 31 - batch.tables.precision;
   const uint32_t total = uint32_t{1} << batch.tables.precision;
@@ -29,7 +29,8 @@ RansEncodeResult EncodePlain(const RansEncodeBatch& batch) {
   const uint16_t* const rows = batch.rows;
   const uint8_t* const symbols = batch.symbols;
   uint16_t* words = batch.words;
-  uint32_t all = kTop;
+  uint8_t* const marks = batch.marks;
+  uint32_t marked = 0;
   uint32_t states[kMaxLanes];
   std::copy_n(batch.states, lanes, states);
   for (size_t i = batch.count; i > 0;) {
@@ -38,7 +39,11 @@ RansEncodeResult EncodePlain(const RansEncodeBatch& batch) {
       const uint64_t entry = entries[rows[i] * kKernelRowStride + symbols[i]];
       const auto packed = static_cast<uint32_t>(entry >> 32);
       const uint32_t reciprocal = static_cast<uint32_t>(entry) | kTop;
-      all &= static_cast<uint32_t>(entry);
+      marked = marked << 1 | (~static_cast<uint32_t>(entry) >> 31);
+      if (i % 4 == 0) {
+        marks[i / 4] = static_cast<uint8_t>(marked);
+        marked = 0;
+      }
       const uint32_t freq = packed & kField;
       uint32_t x = states[lane];
       const uint32_t keep = SignMask(x - (freq << shift));
@@ -50,7 +55,7 @@ RansEncodeResult EncodePlain(const RansEncodeBatch& batch) {
     }
   }
   std::copy_n(states, lanes, batch.states);
-  return {static_cast<size_t>(words - batch.words), (all & kTop) == 0};
+  return static_cast<size_t>(words - batch.words);
 }
 
 RansDecodeProgress DecodePlain(const RansDecodeBatch& batch) {

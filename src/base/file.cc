@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -59,6 +60,12 @@ Result<MappedFile> MappedFile::Open(const std::filesystem::path& path) {
   ::close(fd);
   if (data == MAP_FAILED) return SystemError("map", path);
   return MappedFile(static_cast<const uint8_t*>(data), size);
+}
+
+void MappedFile::ForgetBefore(size_t end) const {
+  const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  const size_t whole = std::min(end, size_) / page * page;
+  if (whole > 0) ::madvise(const_cast<uint8_t*>(data_), whole, MADV_DONTNEED);
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept

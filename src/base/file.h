@@ -23,6 +23,9 @@ class MappedFile {
   ~MappedFile();
 
   std::span<const uint8_t> bytes() const { return {data_, size_}; }
+  /// Tells the system that the pages before byte `end` will not be read soon: long passes over a large file would
+  /// otherwise fill the memory with it. They stay readable.
+  void ForgetBefore(size_t end) const;
 
  private:
   MappedFile(const uint8_t* data, size_t size) : data_(data), size_(size) {}

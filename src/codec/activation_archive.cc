@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "base/bytes.h"
 #include "base/file.h"
 #include "format/hidden_file.h"
 #include "format/npy.h"
@@ -33,18 +34,25 @@ Result<TensorShape> ShapeOf(const TensorView& tensor) {
                      static_cast<uint32_t>(tensor.shape.back())};
 }
 
-Result<ArchiveStats> PackTensor(const TensorView& tensor, const std::filesystem::path& out,
-                                const PackOptions& options) {
+uint64_t ChunkTokens(uint32_t asked, uint32_t width) {
+  const uint64_t usual = std::min<uint64_t>(kDefaultArchiveChunkTokens, kDefaultArchiveChunkElements / width);
+  const uint64_t wanted = asked != 0 ? asked : std::max<uint64_t>(1, usual);
+  return std::min({wanted, kMaxArchiveChunkTokens, std::max<uint64_t>(1, kMaxArchiveChunkElements / width)});
+}
+
+// What was packed of a mapped file need not stay in memory.
+using Forget = std::function<void(const uint8_t* end)>;
+
+Result<ArchiveStats> PackTensor(const TensorView& tensor, const std::filesystem::path& out, const PackOptions& options,
+                                const Forget& forget) {
   SLUICE_RETURN_IF_ERROR(CheckFidelity(options.fidelity));
   SLUICE_ASSIGN_OR_RETURN(const TensorShape shape, ShapeOf(tensor));
-  if (options.chunk_tokens == 0) return InvalidArgument("a chunk of 0 tokens");
   const ArchiveHeader header{tensor.dtype, static_cast<uint8_t>(options.fidelity.kind), shape.width, shape.row_tokens,
                              options.fidelity.kind == Fidelity::kLossless ? 0 : options.fidelity.bound};
   const bool append = options.append && std::filesystem::exists(out);
   SLUICE_ASSIGN_OR_RETURN(ArchiveWriter writer,
                           append ? ArchiveWriter::Append(out, header) : ArchiveWriter::Create(out, header));
-  const uint64_t most = std::min(kMaxArchiveChunkTokens, std::max<uint64_t>(1, kMaxArchiveChunkElements / shape.width));
-  const uint64_t chunk = std::min<uint64_t>(options.chunk_tokens, most);
+  const uint64_t chunk = ChunkTokens(options.chunk_tokens, shape.width);
   const size_t token_bytes = shape.width * DTypeSize(tensor.dtype);
   for (uint64_t begin = 0; begin < shape.tokens; begin += chunk) {
     const uint64_t count = std::min(chunk, shape.tokens - begin);
@@ -52,15 +60,31 @@ Result<ArchiveStats> PackTensor(const TensorView& tensor, const std::filesystem:
     const auto payload = EncodeActivations(bytes, tensor.dtype, count, shape.width, options.fidelity);
     if (!payload.ok()) return payload.status().WithContext(fmt::format("chunk at token {}", begin));
     SLUICE_RETURN_IF_ERROR(writer.Add(static_cast<uint32_t>(count), *payload));
+    forget(bytes.data() + bytes.size());
+    if (options.progress) SLUICE_RETURN_IF_ERROR(options.progress(begin + count, shape.tokens));
   }
   SLUICE_RETURN_IF_ERROR(writer.Finish());
   return ArchiveStats{writer.bytes_written(), tensor.bytes.size(), shape.tokens, shape.width, true};
 }
 
-Status Save(const std::filesystem::path& out, const TensorView& view) {
-  if (out.extension() == ".safetensors") return WriteSafetensors(out, std::span(&view, 1));
-  if (out.extension() == ".npy") return WriteNpy(out, view);
+Result<std::string> PrefixFor(const std::filesystem::path& out, const TensorView& view) {
+  if (out.extension() == ".safetensors") return SafetensorsPrefix(view);
+  if (out.extension() == ".npy") return NpyPrefix(view);
   return InvalidArgument(fmt::format("{}: hidden states are saved to .safetensors and .npy files", out.string()));
+}
+
+// The tokens of one chunk that lie in [begin, end).
+Status VisitChunk(const ArchiveReader& archive, size_t index, uint64_t begin, uint64_t end, const TokenSink& sink) {
+  const ArchiveHeader& header = archive.header();
+  const ArchiveChunk& chunk = archive.chunks()[index];
+  const FidelitySpec fidelity = FidelityOf(header);
+  SLUICE_ASSIGN_OR_RETURN(const std::span<const uint8_t> payload, archive.Payload(index));
+  const auto bytes = DecodeActivations(payload, header.source, chunk.tokens, header.width, fidelity);
+  if (!bytes.ok()) return bytes.status().WithContext(fmt::format("chunk {} at byte {}", index, chunk.offset));
+  const size_t token_bytes = header.width * DTypeSize(DecodedType(header.source, fidelity));
+  const uint64_t from = std::max(begin, chunk.first_token) - chunk.first_token;
+  const uint64_t to = std::min<uint64_t>(end - chunk.first_token, chunk.tokens);
+  return sink(std::span(*bytes).subspan(from * token_bytes, (to - from) * token_bytes));
 }
 
 }  // namespace
@@ -76,7 +100,7 @@ Result<ArchiveStats> PackHidden(const std::filesystem::path& in, std::string_vie
     SLUICE_ASSIGN_OR_RETURN(const SafetensorsFile file, SafetensorsFile::Open(in));
     const Result<TensorView> view = ChooseHidden(file, tensor);
     if (!view.ok()) return view.status().WithContext(in.string());
-    return PackTensor(*view, out, options);
+    return PackTensor(*view, out, options, [&file](const uint8_t* end) { file.ForgetBefore(end); });
   }
   if (in.extension() != ".npy" || !tensor.empty()) {
     return InvalidArgument(
@@ -85,49 +109,65 @@ Result<ArchiveStats> PackHidden(const std::filesystem::path& in, std::string_vie
   SLUICE_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(in));
   const Result<TensorView> view = ParseNpy(file.bytes());
   if (!view.ok()) return view.status().WithContext(in.string());
-  return PackTensor(*view, out, options);
+  return PackTensor(*view, out, options,
+                    [&file](const uint8_t* end) { file.ForgetBefore(static_cast<size_t>(end - file.bytes().data())); });
 }
 
-Result<std::vector<uint8_t>> ReadTokens(const ArchiveReader& archive, uint64_t begin, uint64_t end) {
+Status VisitTokens(const ArchiveReader& archive, uint64_t begin, uint64_t end, const TokenSink& sink) {
   if (begin >= end || end > archive.tokens()) {
     return InvalidArgument(fmt::format("tokens {} to {} of an archive of {}", begin, end, archive.tokens()));
   }
-  const ArchiveHeader& header = archive.header();
-  const FidelitySpec fidelity = FidelityOf(header);
-  const size_t token_bytes = header.width * DTypeSize(DecodedType(header.source, fidelity));
-  std::vector<uint8_t> out;
-  for (size_t i = 0; i < archive.chunks().size(); ++i) {
-    const ArchiveChunk& chunk = archive.chunks()[i];
-    if (chunk.first_token + chunk.tokens <= begin || chunk.first_token >= end) continue;
-    SLUICE_ASSIGN_OR_RETURN(const std::span<const uint8_t> payload, archive.Payload(i));
-    const auto bytes = DecodeActivations(payload, header.source, chunk.tokens, header.width, fidelity);
-    if (!bytes.ok()) return bytes.status().WithContext(fmt::format("chunk {} at byte {}", i, chunk.offset));
-    const uint64_t from = std::max(begin, chunk.first_token) - chunk.first_token;
-    const uint64_t to = std::min<uint64_t>(end - chunk.first_token, chunk.tokens);
-    out.insert(out.end(), bytes->begin() + static_cast<ptrdiff_t>(from * token_bytes),
-               bytes->begin() + static_cast<ptrdiff_t>(to * token_bytes));
+  const auto& chunks = archive.chunks();
+  const auto after =
+      std::upper_bound(chunks.begin(), chunks.end(), begin,
+                       [](uint64_t token, const ArchiveChunk& chunk) { return token < chunk.first_token; });
+  for (auto i = static_cast<size_t>(after - chunks.begin() - 1); i < chunks.size(); ++i) {
+    if (chunks[i].first_token >= end) break;
+    SLUICE_RETURN_IF_ERROR(VisitChunk(archive, i, begin, end, sink));
+    archive.ForgetThrough(i);
   }
+  return OkStatus();
+}
+
+Result<std::vector<uint8_t>> ReadTokens(const ArchiveReader& archive, uint64_t begin, uint64_t end) {
+  std::vector<uint8_t> out;
+  SLUICE_RETURN_IF_ERROR(VisitTokens(archive, begin, end, [&out](std::span<const uint8_t> bytes) {
+    out.insert(out.end(), bytes.begin(), bytes.end());
+    return OkStatus();
+  }));
   return out;
 }
 
 Result<ArchiveStats> UnpackHidden(const std::filesystem::path& in, const std::filesystem::path& out,
-                                  std::optional<std::pair<uint64_t, uint64_t>> range, uint64_t max_elements) {
+                                  std::optional<std::pair<uint64_t, uint64_t>> range, const ArchiveProgress& progress) {
+  std::error_code error;
+  if (std::filesystem::equivalent(in, out, error))
+    return InvalidArgument(fmt::format("{}: input and output are one file", in.string()));
   SLUICE_ASSIGN_OR_RETURN(const ArchiveReader archive, ArchiveReader::Open(in));
   const ArchiveHeader& header = archive.header();
   const auto [begin, end] = range.value_or(std::pair<uint64_t, uint64_t>(0, archive.tokens()));
-  if (begin < end && end - begin > max_elements / header.width) {
+  if (begin >= end || end > archive.tokens()) {
     return InvalidArgument(
-        fmt::format("{}: more than {} elements; unpack a range of tokens", in.string(), max_elements));
+        fmt::format("{}: tokens {} to {} of an archive of {}", in.string(), begin, end, archive.tokens()));
   }
-  const Result<std::vector<uint8_t>> bytes = ReadTokens(archive, begin, end);
-  if (!bytes.ok()) return bytes.status().WithContext(in.string());
-  TensorView view{"hidden", DecodedType(header.source, FidelityOf(header)), {end - begin, header.width}, *bytes};
+  const DType dtype = DecodedType(header.source, FidelityOf(header));
+  TensorView view{"hidden", dtype, {end - begin, header.width}, {}};
   if (!range && header.row_tokens != 0 && (end - begin) % header.row_tokens == 0) {
     view.shape = {(end - begin) / header.row_tokens, header.row_tokens, header.width};
   }
-  SLUICE_RETURN_IF_ERROR(Save(out, view));
+  SLUICE_ASSIGN_OR_RETURN(const std::string prefix, PrefixFor(out, view));
+  SLUICE_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(out));
+  SLUICE_RETURN_IF_ERROR(file.Write(AsBytes(prefix)));
+  uint64_t done = 0;
+  const uint64_t total = end - begin;
+  const Status visited = VisitTokens(archive, begin, end, [&](std::span<const uint8_t> bytes) -> Status {
+    SLUICE_RETURN_IF_ERROR(file.Write(bytes));
+    done += bytes.size() / (header.width * DTypeSize(dtype));
+    return progress ? progress(done, total) : OkStatus();
+  });
+  if (!visited.ok()) return visited.WithContext(in.string());
+  SLUICE_RETURN_IF_ERROR(file.Commit());
   const uint64_t source_bytes = (end - begin) * header.width * DTypeSize(header.source);
-  std::error_code error;
   return ArchiveStats{std::filesystem::file_size(in, error), source_bytes, end - begin, header.width,
                       archive.complete()};
 }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -15,16 +16,19 @@
 
 namespace sluice {
 
-/// Tokens of a chunk when nothing else is asked for. Longer chunks find more that resembles, shorter ones are reached
-/// sooner.
+/// Chunks of at most these many tokens and elements are made when nothing else is asked for. Longer chunks find more
+/// that resembles; shorter ones are reached sooner and need less memory.
 inline constexpr uint32_t kDefaultArchiveChunkTokens = 16'384;
-/// Largest tokens * width that UnpackHidden decodes into memory when nothing else is asked for.
-inline constexpr uint64_t kDefaultMaxUnpackedElements = uint64_t{1} << 32;
+inline constexpr uint64_t kDefaultArchiveChunkElements = uint64_t{1} << 22;
+
+/// Is told the tokens done and in all after each chunk. Anything but Ok stops the work with this status.
+using ArchiveProgress = std::function<Status(uint64_t done, uint64_t total)>;
 
 struct PackOptions {
   FidelitySpec fidelity;
-  uint32_t chunk_tokens = kDefaultArchiveChunkTokens;
-  bool append = false;  ///< go on after an existing archive of the same width, type and fidelity
+  uint32_t chunk_tokens = 0;  ///< 0: chosen by the width
+  bool append = false;        ///< go on after an existing archive of the same width, type and fidelity
+  ArchiveProgress progress;
 };
 
 struct ArchiveStats {
@@ -36,18 +40,27 @@ struct ArchiveStats {
 };
 
 /// `sluice pack-hidden`: a tensor [T, d] or [B, T, d] of a .safetensors (named by `tensor`, or its only float tensor)
-/// or .npy file into an archive, chunk by chunk. Errors: InvalidArgument; the errors of the readers; Io.
+/// or .npy file into an archive, chunk by chunk. Stopped or killed, it leaves the chunks so far, which can be read and
+/// appended to. Errors: InvalidArgument; the errors of the readers; Io. Cost: memory of one chunk, about 25 bytes an
+/// element, whatever the size of the file.
 Result<ArchiveStats> PackHidden(const std::filesystem::path& in, std::string_view tensor,
                                 const std::filesystem::path& out, const PackOptions& options);
 
 /// `sluice unpack-hidden`: the tokens [range->first, range->second) (all without one; then a batch gets its shape back)
-/// into a .safetensors or .npy file. Only the chunks that the range touches are read. Errors: InvalidArgument for a
-/// range outside the archive or more than `max_elements`; Corrupt; Io.
+/// into a .safetensors or .npy file, which appears when it is whole. Only the chunks that the range touches are read.
+/// Errors: InvalidArgument for a range outside the archive; Corrupt; Io. Cost: memory of one chunk.
 Result<ArchiveStats> UnpackHidden(const std::filesystem::path& in, const std::filesystem::path& out,
                                   std::optional<std::pair<uint64_t, uint64_t>> range = std::nullopt,
-                                  uint64_t max_elements = kDefaultMaxUnpackedElements);
+                                  const ArchiveProgress& progress = {});
 
-/// Bytes of the tokens [begin, end) of an open archive, in DecodedType. Errors: as UnpackHidden.
+/// Takes the bytes of consecutive tokens.
+using TokenSink = std::function<Status(std::span<const uint8_t> bytes)>;
+/// Decodes the tokens [begin, end) of an open archive and hands them over chunk by chunk, in DecodedType.
+/// Errors: InvalidArgument for a range outside the archive or empty; Corrupt or Truncated, naming the chunk; the
+/// sink's. Threads: any number on one archive.
+Status VisitTokens(const ArchiveReader& archive, uint64_t begin, uint64_t end, const TokenSink& sink);
+
+/// The same bytes at once. Errors: as VisitTokens.
 Result<std::vector<uint8_t>> ReadTokens(const ArchiveReader& archive, uint64_t begin, uint64_t end);
 /// The fidelity that an archive's header records.
 FidelitySpec FidelityOf(const ArchiveHeader& header);

@@ -154,7 +154,7 @@ TEST(ActivationArchiveTest, RoundTripsFilesRangesAndAppends) {
   const std::vector<float> values = Sample(300, kWidth);
   std::copy(values.begin(), values.end(), hidden.values.data());
   ASSERT_TRUE(SaveHidden(folder / "in.safetensors", hidden, DType::kBf16).ok());
-  const PackOptions options{.fidelity = {}, .chunk_tokens = 64, .append = true};
+  const PackOptions options{.fidelity = {}, .chunk_tokens = 64, .append = true, .progress = {}};
   for (int i = 0; i < 2; ++i) {
     const auto packed = PackHidden(folder / "in.safetensors", "", folder / "x.sla", options);
     ASSERT_TRUE(packed.ok()) << packed.status().ToString();
@@ -177,8 +177,10 @@ TEST(ActivationArchiveTest, RoundTripsFilesRangesAndAppends) {
   EXPECT_EQ(ReadTokens(reader, 5, 5).status().code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(ReadTokens(reader, 0, 601).status().code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(UnpackHidden(folder / "x.sla", folder / "o.npy").status().code(), StatusCode::kUnsupported);
-  EXPECT_EQ(UnpackHidden(folder / "x.sla", folder / "o.safetensors", std::nullopt, 100).status().code(),
-            StatusCode::kInvalidArgument);
+  EXPECT_EQ(
+      UnpackHidden(folder / "x.sla", folder / "o.safetensors", std::pair<uint64_t, uint64_t>(0, 601)).status().code(),
+      StatusCode::kInvalidArgument);
+  EXPECT_FALSE(std::filesystem::exists(folder / "o.safetensors"));
   EXPECT_EQ(PackHidden(folder / "x.sla", "", folder / "y.sla", options).status().code(), StatusCode::kInvalidArgument);
 }
 

@@ -229,6 +229,11 @@ Status ArchiveReader::Walk() {
   }
 }
 
+void ArchiveReader::ForgetThrough(size_t index) const {
+  const ArchiveChunk& chunk = chunks_[index];
+  if (file_) file_->ForgetBefore(chunk.offset + kArchiveChunkHeaderSize + chunk.payload.size());
+}
+
 Result<std::span<const uint8_t>> ArchiveReader::Payload(size_t index) const {
   const ArchiveChunk& chunk = chunks_[index];
   if (Checksum32(chunk.payload) == chunk.checksum) return chunk.payload;

@@ -33,7 +33,9 @@ struct ArchiveHeader {
 };
 
 /// Writes an archive chunk by chunk, straight into its place: what has been appended stays readable when the process
-/// dies. Threads: one at a time, and one writer for a file.
+/// dies, whatever the moment. What the system itself loses when it dies is at most what Finish had not flushed; an
+/// archive that ends in zeros or inside a chunk on that account is read up to there. Threads: one at a time, and one
+/// writer for a file.
 class ArchiveWriter {
  public:
   /// Makes a new file, or empties an old one. Errors: InvalidArgument for a header outside its limits; Io.
@@ -92,6 +94,8 @@ class ArchiveReader {
   uint64_t end_of_chunks() const { return end_; }
   /// The chunk's payload, its checksum verified. Needs: index < chunks().size(). Errors: Corrupt.
   Result<std::span<const uint8_t>> Payload(size_t index) const;
+  /// Lets the system reclaim the memory that chunks 0 to index were read into. Needs: index < chunks().size().
+  void ForgetThrough(size_t index) const;
 
  private:
   explicit ArchiveReader(std::span<const uint8_t> bytes) : bytes_(bytes) {}

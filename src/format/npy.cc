@@ -153,7 +153,7 @@ Result<TensorView> ParseNpy(std::span<const uint8_t> bytes) {
   return view;
 }
 
-Status WriteNpy(const std::filesystem::path& path, const TensorView& tensor) {
+Result<std::string> NpyPrefix(const TensorView& tensor) {
   if (tensor.dtype != DType::kF32 && tensor.dtype != DType::kF16) {
     return Unsupported(fmt::format(".npy holds F32 and F16, not {}: use .safetensors", DTypeName(tensor.dtype)));
   }
@@ -169,8 +169,13 @@ Status WriteNpy(const std::filesystem::path& path, const TensorView& tensor) {
   header.Put<uint8_t>(0);
   header.Put<uint16_t>(static_cast<uint16_t>(dict.size()));
   header.PutString(dict);
+  return std::string(header.bytes().begin(), header.bytes().end());
+}
+
+Status WriteNpy(const std::filesystem::path& path, const TensorView& tensor) {
+  SLUICE_ASSIGN_OR_RETURN(const std::string prefix, NpyPrefix(tensor));
   SLUICE_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
-  SLUICE_RETURN_IF_ERROR(file.Write(header.bytes()));
+  SLUICE_RETURN_IF_ERROR(file.Write(AsBytes(prefix)));
   SLUICE_RETURN_IF_ERROR(file.Write(tensor.bytes));
   return file.Commit();
 }

@@ -171,6 +171,20 @@ std::string EscapedJson(std::string_view text) {
   return Json(text).dump(-1, ' ', true, Json::error_handler_t::replace);
 }
 
+// "name":{"dtype":...}, the tensor's bytes at [begin, end).
+std::string EntryText(const TensorView& tensor, uint64_t begin, uint64_t end) {
+  return fmt::format("{}:{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{},{}]}}", EscapedJson(tensor.name),
+                     DTypeName(tensor.dtype), fmt::join(tensor.shape, ","), begin, end);
+}
+
+// The header with its size before it, filled up to a multiple of eight.
+std::string Framed(std::string header) {
+  header.append((8 - header.size() % 8) % 8, ' ');
+  ByteWriter size;
+  size.Put<uint64_t>(header.size());
+  return std::string(size.bytes().begin(), size.bytes().end()) + header;
+}
+
 std::string HeaderText(std::span<const TensorView* const> order, const std::map<std::string, std::string>& metadata) {
   std::string header = "{";
   if (!metadata.empty()) {
@@ -182,14 +196,10 @@ std::string HeaderText(std::span<const TensorView* const> order, const std::map<
   }
   uint64_t offset = 0;
   for (const TensorView* tensor : order) {
-    header += fmt::format("{}{}:{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{},{}]}}",
-                          header.size() == 1 ? "" : ",", EscapedJson(tensor->name), DTypeName(tensor->dtype),
-                          fmt::join(tensor->shape, ","), offset, offset + tensor->bytes.size());
+    header += (header.size() == 1 ? "" : ",") + EntryText(*tensor, offset, offset + tensor->bytes.size());
     offset += tensor->bytes.size();
   }
-  header += "}";
-  header.append((8 - header.size() % 8) % 8, ' ');
-  return header;
+  return Framed(header + "}");
 }
 
 }  // namespace
@@ -226,10 +236,22 @@ Result<SafetensorsFile> SafetensorsFile::FromBytes(std::span<const uint8_t> byte
   return file;
 }
 
+void SafetensorsFile::ForgetBefore(const uint8_t* end) const {
+  if (file_) file_->ForgetBefore(static_cast<size_t>(end - file_->bytes().data()));
+}
+
 Result<TensorView> SafetensorsFile::Find(std::string_view name) const {
   const auto found = tensors_.find(name);
   if (found == tensors_.end()) return InvalidArgument(fmt::format("no tensor \"{}\" in the file", name));
   return found->second;
+}
+
+Result<std::string> SafetensorsPrefix(const TensorView& tensor) {
+  const auto size = ByteSize(tensor.shape, tensor.dtype);
+  if (!size) {
+    return InvalidArgument(fmt::format("tensor \"{}\": shape {} overflows", tensor.name, ShapeString(tensor.shape)));
+  }
+  return Framed("{" + EntryText(tensor, 0, *size) + "}");
 }
 
 Status WriteSafetensors(const std::filesystem::path& path, std::span<const TensorView> tensors,
@@ -251,10 +273,7 @@ Status WriteSafetensors(const std::filesystem::path& path, std::span<const Tenso
            std::pair(DTypeSize(a->dtype), std::string_view(b->name));
   });
   const std::string header = HeaderText(order, metadata);
-  ByteWriter size;
-  size.Put<uint64_t>(header.size());
   SLUICE_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
-  SLUICE_RETURN_IF_ERROR(file.Write(size.bytes()));
   SLUICE_RETURN_IF_ERROR(file.Write(AsBytes(header)));
   for (const TensorView* tensor : order) SLUICE_RETURN_IF_ERROR(file.Write(tensor->bytes));
   return file.Commit();

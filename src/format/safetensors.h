@@ -29,6 +29,8 @@ class SafetensorsFile {
   /// The same for bytes that outlive the result.
   static Result<SafetensorsFile> FromBytes(std::span<const uint8_t> bytes);
 
+  /// See MappedFile::ForgetBefore; `end` is a pointer into the file.
+  void ForgetBefore(const uint8_t* end) const;
   /// Errors: InvalidArgument when there is no tensor of this name.
   Result<TensorView> Find(std::string_view name) const;
   bool Contains(std::string_view name) const { return tensors_.contains(name); }
@@ -44,6 +46,10 @@ class SafetensorsFile {
   std::map<std::string, TensorView, std::less<>> tensors_;
   std::map<std::string, std::string> metadata_;
 };
+
+/// What a file that holds one tensor alone begins with; the tensor's bytes follow. Errors: InvalidArgument for a size
+/// that overflows. Data: `tensor.bytes` is not looked at.
+Result<std::string> SafetensorsPrefix(const TensorView& tensor);
 
 /// Writes tensors in one step (see WriteFileAtomic), sorted by falling element size, then by name, each 8-byte aligned
 /// where its element is: the same input gives the same file. Errors: InvalidArgument for a repeated name or a size that

@@ -1,6 +1,7 @@
 #ifndef SLUICE_BASE_BYTES_H_
 #define SLUICE_BASE_BYTES_H_
 
+#include <array>
 #include <bit>
 #include <concepts>
 #include <cstdint>
@@ -42,9 +43,9 @@ class ByteWriter {
  public:
   template <typename T>
   void Put(T value) {
-    const size_t at = bytes_.size();
-    bytes_.resize(at + sizeof(T));
-    StoreLe(value, bytes_.data() + at);
+    std::array<uint8_t, sizeof(T)> field;
+    StoreLe(value, field.data());
+    for (const uint8_t byte : field) bytes_.push_back(byte);  // g++ 12 warns falsely of a resize or insert at -O3
   }
   /// Unsigned LEB128, 1 to 10 bytes.
   void PutVarint(uint64_t value);

@@ -128,7 +128,13 @@ void RansStack::Finish(std::vector<uint8_t>& out) {
   const size_t at = out.size();
   out.resize(at + 2 * words_.size());
   uint8_t* to = out.data() + at;
-  for (size_t i = words_.size(); i-- > 0; to += 2) StoreLe(words_[i], to);
+  size_t left = words_.size();
+  for (; left >= 4; left -= 4, to += 8) {
+    const auto four = LoadLe<uint64_t>(words_.data() + left - 4);
+    const uint64_t pairs = four << 32 | four >> 32;
+    StoreLe((pairs & 0x0000FFFF0000FFFFu) << 16 | (pairs >> 16 & 0x0000FFFF0000FFFFu), to);
+  }
+  for (; left > 0; --left, to += 2) StoreLe(words_[left - 1], to);
   out.insert(out.end(), raw_.begin(), raw_.end());
 }
 

@@ -4,6 +4,8 @@
 #
 #   tools/install_deps.sh          compiler, libraries, uPlot
 #   BROWSER=1 tools/install_deps.sh   also Chromium (about 410 MB), which the tests of the HTML pages use when it is there
+#   CROSS=1 tools/install_deps.sh     also a compiler and an emulator for 64-bit ARM (about 250 MB), for the test that
+#                                     compares that architecture with this one
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -58,6 +60,11 @@ wanted=$(missing $packages)
 
 if [ -n "${BROWSER:-}" ] && ! command -v chromium >/dev/null 2>&1; then
   install_packages " chromium" || say "Chromium could not be installed: the browser tests will be skipped"
+fi
+
+if [ -n "${CROSS:-}" ]; then
+  cross=$(missing g++-aarch64-linux-gnu qemu-user-static)
+  [ -z "$cross" ] || install_packages "$cross" || say "the ARM tools could not be installed: their test will be skipped"
 fi
 
 # libtorch runs 40 times slower on the reference BLAS, and OpenBLAS with pthreads fights its OpenMP threads.

@@ -14,6 +14,8 @@
 #include <cstring>
 #include <vector>
 
+// Vectors without a fixed length would need kernels of their own.
+#define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "simd/rans_kernels.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
@@ -318,7 +320,12 @@ constexpr Candidate kCandidates[] = {
 };
 
 bool Available(const Candidate& candidate) {
-  return candidate.target == 0 || (hwy::SupportedTargets() & candidate.target) != 0;
+  if (candidate.target == 0) return true;
+#if HWY_TARGETS == HWY_STATIC_TARGET
+  return candidate.target == HWY_STATIC_TARGET;
+#else
+  return (hwy::SupportedTargets() & candidate.target) != 0;
+#endif
 }
 
 const RansKernels& Choose() {

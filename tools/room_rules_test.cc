@@ -44,7 +44,8 @@ std::vector<HouseFile> GoodTree() {
           Header("include/sluice/codec.h", "SLUICE_CODEC_H_", "#include <string>"),
           {"src/cli/torch/train.cc", "#include \"backbone/block.h\"\n#include <ATen/ATen.h>\n"},
           {"src/rans/push_test.cc", "#include <gtest/gtest.h>\n"},
-          {"src/rans/CMakeLists.txt", "sluice_room(rans DEPENDS base)\n"}};
+          {"src/rans/CMakeLists.txt", "sluice_room(rans DEPENDS base)\n"},
+          {"src/cli/torch/CMakeLists.txt", "sluice_room(cli_torch TORCH DEPENDS base codec cli)\n"}};
 }
 
 std::string Messages(const std::vector<Finding>& findings) {

@@ -29,8 +29,7 @@ struct Request {
 void AddOptions(CLI::App& app, Request& request) {
   StudyOptions& options = request.options;
   std::string names;
-  for (const StudyInfo& info : ListStudies())
-    names += fmt::format("{}{}: {}", names.empty() ? "" : "; ", info.name, info.summary);
+  for (const StudyInfo& info : ListStudies()) names += fmt::format("{}{}", names.empty() ? "" : ", ", info.name);
   app.add_option("study", request.study, names)->required();
   app.add_option("-o,--out", request.runner.folder, "Folder of the study; the same again goes on where it was")
       ->required();
@@ -145,15 +144,17 @@ Status Work(const Verb& verb, Request& request) {
 }  // namespace
 
 int RunStudyVerb(int argc, char** argv) {
+  std::string studies;
+  for (const StudyInfo& info : ListStudies()) studies += fmt::format("\n  {:<16} {}", info.name, info.summary);
   Verb verb(
-      "study", "Run a study: many trainings and measurements of this program, resumable, two at a time.",
+      "study", "Run a study: many trainings and measurements of this program, resumable, two at a time.\n" + studies,
       "  sluice study rate-distortion --model DIR --text train.txt --select-text a.txt --report-text b.txt --out S\n"
       "  sluice study layers --model DIR --text train.txt --report-text b.txt --out S --steps 300 --list\n"
       "  sluice study ablation ... --out S --only 'last_mlp|attention' --jobs 1\n"
       "  sluice report S --html S/report.html\n");
   Request request;
   AddOptions(verb.app(), request);
-  for (int i = 0; i < argc; ++i) request.runner.command += (i == 0 ? "" : " ") + std::string(argv[i]);
+  request.runner.command = CommandText({argv, argv + argc});
   return verb.Run(argc, argv, [&] { return Work(verb, request); });
 }
 

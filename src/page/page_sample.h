@@ -40,6 +40,7 @@ inline PlotBlock SampleRateDistortion() {
             .x = {128.4, 151.8, 190.2, 260.9},
             .y = {4.62, 4.29, 4.22, 4.19},
             .labels = {"λ 0.01", "λ 0.005", "λ 0.002", "λ 0.001"},
+            .notes = {"run a, seed 1\nsluice train --lambda 1e-2", "run b, seed 1", "run c, seed 1", "run d, seed 1"},
             .points = true},
            {.name = "static tables", .x = {143.0, 172.3, 214.0, 301.5}, .y = {4.63, 4.30, 4.23, 4.19}, .points = true},
            {.name = "fp16", .x = {1024}, .y = {4.1806}, .labels = {"raw fp16"}, .line = false, .points = true}},
@@ -97,7 +98,9 @@ inline PageContent HostilePage(const std::string& text) {
           .caption = text,
           .x_label = text,
           .y_label = text,
-          .series = {{.name = text, .x = {1, 2}, .y = {1, 2}, .labels = {text, text}, .points = true}, {.name = text}},
+          .series =
+              {{.name = text, .x = {1, 2}, .y = {1, 2}, .labels = {text, text}, .notes = {text, text}, .points = true},
+               {.name = text}},
           .references = {{text, 1.5}}},
       BarsBlock{.title = text, .caption = text, .unit = text, .rows = {text}, .parts = {{text, {1}}}},
       ChannelsBlock{.title = text, .caption = text, .x_label = text, .y_label = text, .values = {1, 2}},

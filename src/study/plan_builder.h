@@ -2,6 +2,7 @@
 #define SLUICE_STUDY_PLAN_BUILDER_H_
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "study/study_library.h"
@@ -61,10 +62,10 @@ Result<StudyPlan> PlanAblation(PlanBuilder builder);
 Result<StudyPlan> PlanTime(PlanBuilder builder);
 Result<StudyPlan> PlanLambada(PlanBuilder builder);
 
-/// A value and its default.
+/// A value or its default. By value: callers loop over it.
 template <typename T>
-const std::vector<T>& OrDefault(const std::vector<T>& given, const std::vector<T>& fallback) {
-  return given.empty() ? fallback : given;
+std::vector<T> OrDefault(const std::vector<T>& given, std::vector<T> fallback) {
+  return given.empty() ? std::move(fallback) : given;
 }
 
 /// Names of the register of plain codecs, without the uncompressed 32-bit one, and other levels and ranks of them.

@@ -67,7 +67,7 @@ void AddCurve(PlanBuilder& builder, LearnedRun run, const std::string& choice, d
 Result<StudyPlan> PlanRateDistortion(PlanBuilder builder) {
   SLUICE_RETURN_IF_ERROR(NeedTexts(builder, true, true));
   const StudyOptions& options = builder.options();
-  const std::vector<double>& lambdas = OrDefault(options.lambdas, kLambdas);
+  const std::vector<double> lambdas = OrDefault(options.lambdas, kLambdas);
   const double tuned = lambdas[lambdas.size() / 2];
   for (const std::string& codec : ComparedCodecs()) builder.AddPlain(codec, builder.cut());
   AddSteps(builder, "static", builder.cut(), OrDefault(options.steps_of_quantization, kQuantizationSteps));

@@ -113,6 +113,7 @@ Result<StudyPlan> PlanTime(PlanBuilder builder) {
     const std::string name = builder.AddLearned(run);
     StudyRun two = *builder.plan().FindRun(name);
     two.name += "-t2";
+    two.labels.role = RunRole::kTiming;
     two.train.clear();
     two.train_tokens = two.steps = 0;
     *(std::find(two.eval.begin(), two.eval.end(), "-t") + 1) = "2";

@@ -17,8 +17,10 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kNameLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-=+,";
 constexpr size_t kLongestName = 120;
-constexpr std::pair<RunRole, std::string_view> kRoles[] = {
-    {RunRole::kPoint, "point"}, {RunRole::kTuning, "tuning"}, {RunRole::kBaseline, "baseline"}};
+constexpr std::pair<RunRole, std::string_view> kRoles[] = {{RunRole::kPoint, "point"},
+                                                           {RunRole::kTuning, "tuning"},
+                                                           {RunRole::kBaseline, "baseline"},
+                                                           {RunRole::kTiming, "timing"}};
 
 struct Placeholder {
   size_t begin = 0, end = 0;  // of "{...}" in the argument

@@ -18,6 +18,7 @@ enum class RunRole {
   kPoint,     ///< an operating point of a curve
   kTuning,    ///< a candidate of a choice, measured on the selection text
   kBaseline,  ///< a codec that is not trained
+  kTiming,    ///< measured for its time alone
 };
 
 /// What a run stands for in tables and plots.

@@ -8,7 +8,17 @@
 namespace sluice {
 namespace {
 
-class StudyPlanTest : public StudyTest {};
+class StudyPlanTest : public StudyTest {
+ protected:
+  StudyOptions Both() const {
+    StudyOptions options;
+    options.model = Path("model");
+    options.train_text = options.select_text = {Path("train.txt")};
+    options.report_text = {Path("report.txt")};
+    options.modes = {"frozen", "joint"};
+    return options;
+  }
+};
 
 TEST_F(StudyPlanTest, MatchesPlaceholders) {
   StudyPlan plan = EmptyPlan();
@@ -62,11 +72,7 @@ TEST_F(StudyPlanTest, RejectsCirclesAndUnknownNames) {
 }
 
 TEST_F(StudyPlanTest, RoundTripsAsJson) {
-  StudyOptions options{.model = Path("model"),
-                       .train_text = {Path("train.txt")},
-                       .select_text = {Path("train.txt")},
-                       .report_text = {Path("report.txt")},
-                       .modes = {"frozen", "joint"}};
+  StudyOptions options = Both();
   options.seeds = 2;
   for (const StudyInfo& info : ListStudies()) {
     SCOPED_TRACE(info.name);
@@ -96,11 +102,7 @@ TEST_F(StudyPlanTest, RejectsDamagedPlans) {
 
 // A choice must not see the text that is reported.
 TEST_F(StudyPlanTest, RejectsReportTextInTuning) {
-  StudyOptions options{.model = Path("model"),
-                       .train_text = {Path("train.txt")},
-                       .select_text = {Path("train.txt")},
-                       .report_text = {Path("report.txt")},
-                       .modes = {"frozen", "joint"}};
+  StudyOptions options = Both();
   const auto plan = MakeStudyPlan("rate-distortion", options);
   ASSERT_TRUE(plan.ok()) << plan.status().ToString();
   size_t tuning = 0;

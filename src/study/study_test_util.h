@@ -2,9 +2,10 @@
 #define SLUICE_STUDY_STUDY_TEST_UTIL_H_
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "cli/machine_checks.h"
 #include "page/page.h"
+#include "study/study_plan.h"
 #include "train/metrics_log.h"
 
 namespace sluice {
@@ -47,17 +48,7 @@ void AddPlot(std::vector<PageBlock>& blocks, std::string title, std::string capt
 
 }  // namespace
 
-std::string CommandLine(int argc, char** argv) {
-  std::string line = "sluice";
-  for (int i = 0; i < argc; ++i) {
-    const std::string arg = argv[i];
-    const bool plain = !arg.empty() && arg.find_first_not_of(
-                                           "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                           "0123456789_-./:=+,@%") == std::string::npos;
-    line += plain ? " " + arg : " '" + arg + "'";
-  }
-  return line;
-}
+std::string CommandLine(int argc, char** argv) { return CommandText({argv, argv + argc}); }
 
 Status WriteEvaluationPage(const std::filesystem::path& path, const Evaluation& evaluation,
                            const std::string& command) {

@@ -333,6 +333,15 @@ void StreamReader::Continue(std::span<const uint8_t> bytes) {
   bytes_ = bytes;
 }
 
+void StreamReader::Return(const Place& place) {
+  offset_ = place.offset;
+  rolling_ = place.rolling;
+  batch_ = place.batch;
+  frames_ = place.frames;
+  tokens_ = place.tokens;
+  token_pending_ = false;
+}
+
 Result<Frame> StreamReader::ReadToken(ByteReader& reader, uint8_t type) const {
   SLUICE_RETURN_IF_ERROR(CheckTokenFrame(header_, batch_));
   if (tokens_ > kMaxStreamTokens) return Corrupt(fmt::format("more than {} tokens", kMaxStreamTokens));

@@ -164,6 +164,15 @@ class StreamReader {
   /// Goes on in `bytes`, which follow what has been read; for a stream that arrives in pieces. After Truncated, `bytes`
   /// begin where the frame that was cut off did, which is unread() bytes before the end of those before.
   void Continue(std::span<const uint8_t> bytes);
+  /// Where the reader stands, to return to: before a token frame that turned out to be cut off.
+  struct Place {
+    size_t offset;
+    uint32_t rolling, batch;
+    uint64_t frames, tokens;
+  };
+  Place Remember() const { return {offset_, rolling_, batch_, frames_, tokens_}; }
+  /// Needs: no Continue since Remember.
+  void Return(const Place& place);
   /// Bytes behind the last frame that was read.
   size_t unread() const { return bytes_.size() - offset_; }
   /// Frames and tokens read so far.

@@ -1,0 +1,752 @@
+/* tiny_decoder: reads streams and self-contained frames of sluice (docs/format.md) with the C library alone.
+ *
+ *   tiny_decoder IN OUT              plain codecs fp32, fp16, bf16, int8, q80
+ *   tiny_decoder --pack PACK IN OUT  and codec "static" of a pack
+ *
+ * OUT gets the hidden states as little-endian f32, [T, d] or [B, T, d]. A line on standard output says their shape. On
+ * an error the status' name is printed on standard error and is the exit code: 3 Truncated, 4 Corrupt, 5 Unsupported,
+ * 6 Mismatch, 7 Io, 2 for wrong use. Written from the document, to show that it suffices; it is made to be read and is
+ * slow. The numbers in comments are the document's sections. */
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+typedef int64_t i64;
+
+enum { TRUNCATED = 3, CORRUPT = 4, UNSUPPORTED = 5, MISMATCH = 6, IO = 7 };
+
+static void fail(int code) {
+  static const char* const names[] = {"", "", "", "Truncated", "Corrupt", "Unsupported", "Mismatch", "Io"};
+  fprintf(stderr, "%s\n", names[code]);
+  exit(code);
+}
+static void check(int sound, int code) {
+  if (!sound) fail(code);
+}
+static void* allocate(u64 count, size_t size) {
+  void* memory = calloc((size_t)(count ? count : 1), size);
+  check(memory != NULL, IO);
+  return memory;
+}
+
+/* Bytes (1) */
+
+static u16 le16(const u8* p) { return (u16)(p[0] | p[1] << 8); }
+static u32 le32(const u8* p) { return le16(p) | (u32)le16(p + 2) << 16; }
+static u64 le64(const u8* p) { return le32(p) | (u64)le32(p + 4) << 32; }
+static void put32(u32 v, u8* p) {
+  for (int i = 0; i < 4; ++i) p[i] = (u8)(v >> (8 * i));
+}
+static float float_of(u32 bits) {
+  float value;
+  memcpy(&value, &bits, 4);
+  return value;
+}
+static float half(u32 h) {
+  u32 e = h >> 10 & 31, m = h & 1023;
+  double v = e == 0 ? ldexp(m, -24) : ldexp(1024 + m, (int)e - 25);
+  if (e == 31) return float_of((h & 0x8000) << 16 | 0x7F800000 | m << 13);
+  return (float)(h & 0x8000 ? -v : v);
+}
+
+/* A piece of input; what is asked for beyond its end is the error `early`. */
+typedef struct {
+  const u8* p;
+  u64 left;
+  int early;
+} Reader;
+
+static const u8* take(Reader* r, u64 n) {
+  const u8* at = r->p;
+  check(n <= r->left, r->early);
+  r->p += n;
+  r->left -= n;
+  return at;
+}
+static u64 varint(Reader* r) {
+  u64 value = 0;
+  for (int i = 0; i < 10; ++i) {
+    u8 b = *take(r, 1);
+    check(i < 9 || b <= 1, CORRUPT);
+    value |= (u64)(b & 127) << (7 * i);
+    if (b < 128) {
+      check(b != 0 || i == 0, CORRUPT);
+      return value;
+    }
+  }
+  fail(CORRUPT);
+  return 0;
+}
+
+/* XXH3_64bits_withSeed, by the specification of xxHash */
+
+static const u8 secret0[192] = {
+    0xb8, 0xfe, 0x6c, 0x39, 0x23, 0xa4, 0x4b, 0xbe, 0x7c, 0x01, 0x81, 0x2c, 0xf7, 0x21, 0xad, 0x1c, 0xde, 0xd4,
+    0x6d, 0xe9, 0x83, 0x90, 0x97, 0xdb, 0x72, 0x40, 0xa4, 0xa4, 0xb7, 0xb3, 0x67, 0x1f, 0xcb, 0x79, 0xe6, 0x4e,
+    0xcc, 0xc0, 0xe5, 0x78, 0x82, 0x5a, 0xd0, 0x7d, 0xcc, 0xff, 0x72, 0x21, 0xb8, 0x08, 0x46, 0x74, 0xf7, 0x43,
+    0x24, 0x8e, 0xe0, 0x35, 0x90, 0xe6, 0x81, 0x3a, 0x26, 0x4c, 0x3c, 0x28, 0x52, 0xbb, 0x91, 0xc3, 0x00, 0xcb,
+    0x88, 0xd0, 0x65, 0x8b, 0x1b, 0x53, 0x2e, 0xa3, 0x71, 0x64, 0x48, 0x97, 0xa2, 0x0d, 0xf9, 0x4e, 0x38, 0x19,
+    0xef, 0x46, 0xa9, 0xde, 0xac, 0xd8, 0xa8, 0xfa, 0x76, 0x3f, 0xe3, 0x9c, 0x34, 0x3f, 0xf9, 0xdc, 0xbb, 0xc7,
+    0xc7, 0x0b, 0x4f, 0x1d, 0x8a, 0x51, 0xe0, 0x4b, 0xcd, 0xb4, 0x59, 0x31, 0xc8, 0x9f, 0x7e, 0xc9, 0xd9, 0x78,
+    0x73, 0x64, 0xea, 0xc5, 0xac, 0x83, 0x34, 0xd3, 0xeb, 0xc3, 0xc5, 0x81, 0xa0, 0xff, 0xfa, 0x13, 0x63, 0xeb,
+    0x17, 0x0d, 0xdd, 0x51, 0xb7, 0xf0, 0xda, 0x49, 0xd3, 0x16, 0x55, 0x26, 0x29, 0xd4, 0x68, 0x9e, 0x2b, 0x16,
+    0xbe, 0x58, 0x7d, 0x47, 0xa1, 0xfc, 0x8f, 0xf8, 0xb8, 0xd1, 0x7a, 0xd0, 0x31, 0xce, 0x45, 0xcb, 0x3a, 0x8f,
+    0x95, 0x16, 0x04, 0x28, 0xaf, 0xd7, 0xfb, 0xca, 0xbb, 0x4b, 0x40, 0x7e};
+#define P32_1 0x9E3779B1u
+#define P32_2 0x85EBCA77u
+#define P32_3 0xC2B2AE3Du
+#define P64_1 0x9E3779B185EBCA87u
+#define P64_2 0xC2B2AE3D27D4EB4Fu
+#define P64_3 0x165667B19E3779F9u
+#define P64_4 0x85EBCA77C2B2AE63u
+#define P64_5 0x27D4EB2F165667C5u
+
+static u64 fold(u64 a, u64 b) {
+  u64 al = (u32)a, ah = a >> 32, bl = (u32)b, bh = b >> 32;
+  u64 ll = al * bl, hl = ah * bl, lh = al * bh, hh = ah * bh;
+  u64 mid = (ll >> 32) + (u32)hl + lh;
+  return ((mid << 32) | (u32)ll) ^ (hh + (hl >> 32) + (mid >> 32));
+}
+static u64 swap64(u64 v) {
+  u64 r = 0;
+  for (int i = 0; i < 8; ++i) r = r << 8 | (v >> (8 * i) & 255);
+  return r;
+}
+static u64 rotl(u64 v, int n) { return v << n | v >> (64 - n); }
+static u64 avalanche3(u64 h) {
+  h = (h ^ h >> 37) * 0x165667919E3779F9u;
+  return h ^ h >> 32;
+}
+static u64 avalanche64(u64 h) {
+  h = (h ^ h >> 33) * P64_2;
+  h = (h ^ h >> 29) * P64_3;
+  return h ^ h >> 32;
+}
+static u64 mix16(const u8* in, const u8* s, u64 seed) {
+  return fold(le64(in) ^ (le64(s) + seed), le64(in + 8) ^ (le64(s + 8) - seed));
+}
+static u64 short_hash(const u8* in, u64 n, u64 seed) {
+  const u8* s = secret0;
+  if (n == 0) return avalanche64(seed ^ le64(s + 56) ^ le64(s + 64));
+  if (n <= 3) {
+    u32 c = (u32)in[0] << 16 | (u32)in[n >> 1] << 24 | in[n - 1] | (u32)n << 8;
+    return avalanche64(c ^ ((u64)(le32(s) ^ le32(s + 4)) + seed));
+  }
+  if (n <= 8) {
+    u32 low = (u32)seed;
+    u64 turned = seed ^ (u64)(low >> 24 | (low >> 8 & 0xFF00) | (low << 8 & 0xFF0000) | low << 24) << 32;
+    u64 h = (le32(in + n - 4) + ((u64)le32(in) << 32)) ^ ((le64(s + 8) ^ le64(s + 16)) - turned);
+    h ^= rotl(h, 49) ^ rotl(h, 24);
+    h *= 0x9FB21C651E98DF25u;
+    h = (h ^ ((h >> 35) + n)) * 0x9FB21C651E98DF25u;
+    return h ^ h >> 28;
+  }
+  u64 lo = le64(in) ^ ((le64(s + 24) ^ le64(s + 32)) + seed);
+  u64 hi = le64(in + n - 8) ^ ((le64(s + 40) ^ le64(s + 48)) - seed);
+  return avalanche3(n + swap64(lo) + hi + fold(lo, hi));
+}
+static u64 middle_hash(const u8* in, u64 n, u64 seed) {
+  const u8* s = secret0;
+  u64 acc = n * P64_1;
+  if (n <= 128) {
+    for (u64 i = (n - 1) / 32 + 1; i-- > 0;) {
+      acc += mix16(in + 16 * i, s + 32 * i, seed) + mix16(in + n - 16 * (i + 1), s + 32 * i + 16, seed);
+    }
+    return avalanche3(acc);
+  }
+  for (u64 i = 0; i < 8; ++i) acc += mix16(in + 16 * i, s + 16 * i, seed);
+  acc = avalanche3(acc);
+  for (u64 i = 8; i < n / 16; ++i) acc += mix16(in + 16 * i, s + 16 * (i - 8) + 3, seed);
+  return avalanche3(acc + mix16(in + n - 16, s + 136 - 17, seed));
+}
+static void stripe(u64* acc, const u8* in, const u8* s) {
+  for (int i = 0; i < 8; ++i) {
+    u64 data = le64(in + 8 * i), key = data ^ le64(s + 8 * i);
+    acc[i ^ 1] += data;
+    acc[i] += (u64)(u32)key * (key >> 32);
+  }
+}
+static u64 long_hash(const u8* in, u64 n, u64 seed) {
+  u64 acc[8] = {P32_3, P64_1, P64_2, P64_3, P64_4, P32_2, P64_5, P32_1};
+  u8 s[192];
+  u64 stripes = (n - 1) / 64;
+  for (int i = 0; i < 24; ++i) {
+    u64 v = le64(secret0 + 8 * i) + (i % 2 ? 0 - seed : seed);
+    put32((u32)v, s + 8 * i);
+    put32((u32)(v >> 32), s + 8 * i + 4);
+  }
+  for (u64 i = 0; i < stripes; ++i) {
+    stripe(acc, in + 64 * i, s + 8 * (i % 16));
+    if (i % 16 != 15) continue;
+    for (int k = 0; k < 8; ++k) acc[k] = ((acc[k] ^ acc[k] >> 47) ^ le64(s + 128 + 8 * k)) * P32_1;
+  }
+  stripe(acc, in + n - 64, s + 128 - 7);
+  u64 h = n * P64_1;
+  for (int i = 0; i < 4; ++i) h += fold(acc[2 * i] ^ le64(s + 11 + 16 * i), acc[2 * i + 1] ^ le64(s + 19 + 16 * i));
+  return avalanche3(h);
+}
+/* C(bytes, seed) */
+static u32 checksum(const u8* in, u64 n, u32 seed) {
+  u64 h = n <= 16 ? short_hash(in, n, seed) : n <= 240 ? middle_hash(in, n, seed) : long_hash(in, n, seed);
+  return (u32)(h ^ h >> 32);
+}
+static u32 checksum_integers(const int32_t* y, u64 n, u32 seed) {
+  u8* bytes = allocate(n, 4);
+  for (u64 i = 0; i < n; ++i) put32((u32)y[i], bytes + 4 * i);
+  u32 c = checksum(bytes, 4 * n, seed);
+  free(bytes);
+  return c;
+}
+
+/* SHA-256 (FIPS 180-4), for a pack's hash */
+
+static u32 rotr(u32 v, int n) { return v >> n | v << (32 - n); }
+/* The first 32 bits of the fraction of the cube (or square) root of a prime. */
+static u32 root_bits(int prime, int cube) {
+  u64 low = 0, high = (u64)8 << 32; /* largest r with r^3 <= prime * 2^96, or r^2 <= prime * 2^64 */
+  if (!cube) high = (u64)32 << 32;
+  while (high - low > 1) {
+    long double mid = (long double)((low + high) / 2) / 4294967296.0L;
+    long double power = cube ? mid * mid * mid : mid * mid;
+    if (power <= prime) {
+      low = (low + high) / 2;
+    } else {
+      high = (low + high) / 2;
+    }
+  }
+  return (u32)low;
+}
+static void sha_block(u32* h, const u32* k, const u8* p) {
+  u32 w[64], v[8];
+  for (int i = 0; i < 16; ++i)
+    w[i] = (u32)p[4 * i] << 24 | (u32)p[4 * i + 1] << 16 | (u32)p[4 * i + 2] << 8 | p[4 * i + 3];
+  for (int i = 16; i < 64; ++i) {
+    u32 a = w[i - 15], b = w[i - 2];
+    w[i] = w[i - 16] + (rotr(a, 7) ^ rotr(a, 18) ^ a >> 3) + w[i - 7] + (rotr(b, 17) ^ rotr(b, 19) ^ b >> 10);
+  }
+  memcpy(v, h, sizeof(v));
+  for (int i = 0; i < 64; ++i) {
+    u32 t1 = v[7] + (rotr(v[4], 6) ^ rotr(v[4], 11) ^ rotr(v[4], 25)) + ((v[4] & v[5]) ^ (~v[4] & v[6])) + k[i] + w[i];
+    u32 t2 = (rotr(v[0], 2) ^ rotr(v[0], 13) ^ rotr(v[0], 22)) + ((v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]));
+    memmove(v + 1, v, 7 * sizeof(u32));
+    v[4] += t1;
+    v[0] = t1 + t2;
+  }
+  for (int i = 0; i < 8; ++i) h[i] += v[i];
+}
+/* The first 8 bytes of the digest, as a little-endian number. */
+static u64 sha_id(const u8* p, u64 n) {
+  u32 h[8], k[64];
+  u8 last[128] = {0};
+  int found = 0;
+  for (int prime = 2; found < 64; ++prime) {
+    int divisor = 2;
+    while (prime % divisor != 0) ++divisor;
+    if (divisor != prime) continue;
+    if (found < 8) h[found] = root_bits(prime, 0);
+    k[found++] = root_bits(prime, 1);
+  }
+  u64 whole = n / 64 * 64, rest = n - whole, size = rest < 56 ? 64 : 128;
+  for (u64 i = 0; i < whole; i += 64) sha_block(h, k, p + i);
+  memcpy(last, p + whole, rest);
+  last[rest] = 0x80;
+  for (int i = 0; i < 8; ++i) last[size - 1 - i] = (u8)(8 * n >> (8 * i));
+  for (u64 i = 0; i < size; i += 64) sha_block(h, k, last + i);
+  u8 digest[8];
+  for (int i = 0; i < 8; ++i) digest[i] = (u8)(h[i / 4] >> (24 - 8 * (i % 4)));
+  return le64(digest);
+}
+
+/* Probability tables and entropy-coded streams (appendix A) */
+
+typedef struct {
+  i64 first;
+  u32 count;   /* of values; symbol `count` is the escape */
+  u32* starts; /* count + 2 */
+  u32 widest;  /* start of the widest interval */
+} Table;
+
+static u32 find_symbol(const Table* t, u32 slot) {
+  u32 low = 0, high = t->count + 1;
+  while (high - low > 1) {
+    u32 mid = (low + high) / 2;
+    if (t->starts[mid] <= slot) {
+      low = mid;
+    } else {
+      high = mid;
+    }
+  }
+  return low;
+}
+
+/* A stream with lanes, or the one state of a token frame. */
+typedef struct {
+  const u8 *p, *end, *raw;
+  u64 raw_bits, left, x[64];
+  int n, b, lanes, turn, lent, overrun, good;
+  int token, refilling;
+  u32 widest;
+} Coder;
+
+static void refill(Coder* c, int lane) {
+  u64* x = &c->x[lane];
+  if (*x >> c->b != 0 || (c->token && !c->refilling)) return;
+  if (c->token) {
+    check(c->end - c->p >= 2, TRUNCATED);
+  } else if (c->left > 0 && c->p == c->end) {
+    c->overrun = 1;
+    *x <<= 16;
+    return;
+  } else if (c->left == 0 && c->lent > 0) {
+    *x = *x << 16 | (c->x[(lane + c->lanes - c->lent--) % c->lanes] & 0xFFFF);
+    return;
+  } else if (c->p == c->end) {
+    return;
+  }
+  *x = *x << 16 | le16(c->p);
+  c->p += 2;
+}
+static u32 take_bits(Coder* c, int lane, int k) {
+  u32 value = (u32)(c->x[lane] & (((u64)1 << k) - 1));
+  c->x[lane] >>= k;
+  refill(c, lane);
+  return value;
+}
+static u32 raw(Coder* c, int count) {
+  u32 value = 0;
+  for (int at = 0; at < count; at += 15) {
+    int k = count - at < 15 ? count - at : 15;
+    u32 piece = 0;
+    if (c->left == 0) {
+      piece = take_bits(c, c->turn, k);
+    } else if (c->raw_bits < (u64)k) {
+      c->overrun = 1;
+      c->raw_bits = 0;
+    } else {
+      for (int i = k; i-- > 0;) {
+        --c->raw_bits;
+        piece = piece << 1 | (c->raw[c->raw_bits / 8] >> (c->raw_bits % 8) & 1);
+      }
+    }
+    value |= piece << at;
+  }
+  return value;
+}
+static u32 pop(Coder* c, const Table* t) {
+  u64* x = &c->x[c->turn];
+  u32 slot = ((u32)*x + c->widest) & ((1u << c->n) - 1), s = find_symbol(t, slot);
+  *x = (u64)(t->starts[s + 1] - t->starts[s]) * (*x >> c->n) + slot - t->starts[s];
+  refill(c, c->turn);
+  if (c->left == 0) return s;
+  c->turn = (c->turn + 1) % c->lanes;
+  if (--c->left > 0) return s;
+  c->lent = c->lanes - 1;
+  for (int i = 0; i < c->lanes; ++i) {
+    if (i != c->turn && c->x[i] >> 16 != 1) c->good = 0;
+  }
+  return s;
+}
+static int32_t pop_value(Coder* c, const Table* t) {
+  u32 s = pop(c, t);
+  i64 value = t->first + s;
+  if (s == t->count) {
+    u32 above = raw(c, 1);
+    int l = 0;
+    while (l < 31 && raw(c, 1) == 0) ++l;
+    i64 u = ((i64)1 << l) + raw(c, l);
+    value = above ? t->first + t->count - 1 + u : t->first - u;
+  }
+  return (int32_t)(value > INT32_MAX ? INT32_MAX : value < INT32_MIN ? INT32_MIN : value);
+}
+static void open_stream(Coder* c, const u8* bytes, u64 size, int lanes, int n) {
+  Reader r = {bytes, size, TRUNCATED};
+  memset(c, 0, sizeof(*c));
+  c->n = n;
+  c->b = n == 16 ? 16 : 15;
+  c->lanes = lanes;
+  c->good = 1;
+  if (lanes > 1) c->left = varint(&r);
+  u64 raw_size = c->left > 0 ? varint(&r) : 0;
+  check(raw_size <= r.left, TRUNCATED);
+  c->p = r.p;
+  c->end = c->raw = r.p + (r.left - raw_size);
+  if (raw_size > 0) {
+    u8 last = c->raw[raw_size - 1];
+    check(last != 0, CORRUPT);
+    for (c->raw_bits = 8 * (raw_size - 1); last > 1; last >>= 1) ++c->raw_bits;
+    check(c->raw_bits > 0, CORRUPT);
+  }
+  u64 s = (u64)(c->end - c->p), k = s < 2 ? s : 2 + s % 2;
+  for (u64 i = 0; i < k; ++i) c->x[0] |= (u64)c->p[i] << (8 * i);
+  check(k == 0 || c->p[k - 1] != 0, CORRUPT);
+  c->p += k;
+  refill(c, 0);
+  for (int lane = 1; lane < lanes && c->left > 0; ++lane) {
+    int length = c->b + (int)take_bits(c, 0, 4);
+    c->x[lane] = (u64)1 << length;
+    for (int at = 0; at < length; at += 15)
+      c->x[lane] |= (u64)take_bits(c, 0, length - at < 15 ? length - at : 15) << at;
+  }
+  check(!c->overrun, TRUNCATED);
+}
+static void finish_stream(const Coder* c) {
+  check(!c->overrun, TRUNCATED);
+  check(c->left == 0 && c->good && c->lent == 0 && c->p == c->end && c->x[c->turn] == 1, CORRUPT);
+  check(c->raw_bits == 0, CORRUPT);
+}
+
+/* Packs (6) and codec "static" (7) */
+
+typedef struct {
+  u64 id, model_id;
+  u32 width, cut, precision;
+  const u8 *offset, *step, *transform, *inverse; /* f32 */
+  Table* tables;
+} Pack;
+
+static void read_tables(Pack* pack, Reader r) {
+  r.early = CORRUPT;
+  check(le32(take(&r, 4)) == pack->width, CORRUPT);
+  pack->tables = allocate(pack->width, sizeof(Table));
+  for (u32 i = 0; i < pack->width; ++i) {
+    Table* t = &pack->tables[i];
+    check(*take(&r, 1) == 0, CORRUPT); /* "static" needs escapes */
+    u64 z = varint(&r), n = 0, widest = 0;
+    check(z >> 32 == 0, CORRUPT);
+    t->first = (i64)(z >> 1) ^ -(i64)(z & 1);
+    n = varint(&r);
+    check(n >= 2 && n <= 65536 && n <= r.left, CORRUPT);
+    t->count = (u32)n - 1;
+    check(t->first + (i64)t->count - 1 <= INT32_MAX, CORRUPT);
+    t->starts = allocate(n + 1, sizeof(u32));
+    for (u64 k = 0; k < n; ++k) {
+      u64 f = varint(&r);
+      check(f >= 1 && f <= 65535, CORRUPT);
+      if (f > widest) t->widest = t->starts[k];
+      if (f > widest) widest = f;
+      t->starts[k + 1] = t->starts[k] + (u32)f;
+      check(t->starts[k + 1] <= 1u << pack->precision, CORRUPT);
+    }
+    check(t->starts[n] == 1u << pack->precision, CORRUPT);
+  }
+  check(r.left == 0, CORRUPT);
+}
+static const u8* read_floats(const u8* entry, Reader r, u32 rank, u32 width) {
+  check(entry[0] == 2 && entry[1] == 4 && entry[2] == rank, CORRUPT);
+  for (u32 i = 0; i < rank; ++i) check(le32(entry + 4 + 4 * i) == width, CORRUPT);
+  check(r.left == (rank == 1 ? (u64)4 * width : (u64)4 * width * width), CORRUPT);
+  for (u64 i = 0; i < r.left; i += 4) check((le32(r.p + i) & 0x7F800000) != 0x7F800000, CORRUPT);
+  return r.p;
+}
+static void read_section(Pack* pack, const u8* entry, Reader r) {
+  char name[65] = {0};
+  memcpy(name, entry + 40, 64);
+  check(entry[0] >= 1 && entry[0] <= 4, UNSUPPORTED);
+  if (!strcmp(name, "latent") && entry[0] == 1) read_tables(pack, r);
+  if (!strcmp(name, "offset")) pack->offset = read_floats(entry, r, 1, pack->width);
+  if (!strcmp(name, "step")) pack->step = read_floats(entry, r, 1, pack->width);
+  if (!strcmp(name, "transform")) pack->transform = read_floats(entry, r, 2, pack->width);
+  if (!strcmp(name, "inverse")) pack->inverse = read_floats(entry, r, 2, pack->width);
+}
+static void read_pack(Pack* pack, const u8* bytes, u64 size) {
+  for (u64 i = 0; i < 4 && i < size; ++i) check(bytes[i] == "SLUP"[i], CORRUPT);
+  check(size < 5 || bytes[4] == 1, UNSUPPORTED);
+  check(size >= 88, TRUNCATED);
+  u64 body = le64(bytes + 8), sections = le32(bytes + 72);
+  check(le32(bytes + 76) == 0, UNSUPPORTED);
+  check(body >= 80 && body <= (u64)1 << 31 && body % 8 == 0 && sections <= 1024, CORRUPT);
+  check(size >= body + 8, TRUNCATED);
+  u64 certificate = le32(bytes + body);
+  check(certificate <= 1 << 20, CORRUPT);
+  check(size >= body + 8 + certificate, TRUNCATED);
+  check(size == body + 8 + certificate, CORRUPT);
+  check(checksum(bytes, size - 4, 0) == le32(bytes + size - 4), CORRUPT);
+  pack->precision = bytes[5];
+  check(pack->precision >= 10 && pack->precision <= 16, CORRUPT);
+  check(!memcmp(bytes + 16, "static\0\0\0\0\0\0\0\0\0", 16), UNSUPPORTED);
+  pack->model_id = le64(bytes + 32);
+  pack->width = le32(bytes + 64);
+  pack->cut = le16(bytes + 68);
+  check(pack->width >= 1 && pack->width <= 65536, CORRUPT);
+  check(le16(bytes + 6) == 0 && le16(bytes + 70) == 0, CORRUPT);
+  u64 end = 80 + 104 * sections;
+  check(end <= body, CORRUPT);
+  for (u64 i = 0; i < sections; ++i) {
+    const u8* entry = bytes + 80 + 104 * i;
+    Reader r = {bytes + end, le64(entry + 32), CORRUPT};
+    check(le64(entry + 24) == end && r.left <= body - end, CORRUPT);
+    read_section(pack, entry, r);
+    end = (end + r.left + 7) / 8 * 8;
+  }
+  check(end == body && pack->offset && pack->step && pack->tables && (pack->transform || !pack->inverse), CORRUPT);
+  for (u32 i = 0; i < pack->width; ++i) check(float_of(le32(pack->step + 4 * i)) > 0, CORRUPT);
+  pack->id = sha_id(bytes, body);
+}
+static void invert(const Pack* pack, const int32_t* y, u64 tokens, float* out) {
+  u32 d = pack->width;
+  const u8* rows = pack->inverse ? pack->inverse : pack->transform;
+  double* sum = allocate(d, sizeof(double));
+  for (u64 t = 0; t < tokens; ++t, y += d, out += d) {
+    for (u32 j = 0; j < d; ++j) sum[j] = 0;
+    for (u32 i = 0; i < d; ++i) {
+      double v = (double)float_of(le32(pack->step + 4 * i)) * y[i];
+      if (!rows) sum[i] = v;
+      for (u32 j = 0; rows && j < d; ++j) sum[j] += (double)float_of(le32(rows + 4 * ((u64)i * d + j))) * v;
+    }
+    for (u32 j = 0; j < d; ++j) out[j] = (float)(sum[j] - (double)float_of(le32(pack->offset + 4 * j)));
+  }
+  free(sum);
+}
+static void decode_chunk(const Pack* pack, const u8* bytes, u64 size, u64 values, int32_t* y) {
+  Coder c;
+  int lanes = 1;
+  while (lanes < 32 && (u64)lanes * 2 * 4096 <= values) lanes *= 2;
+  open_stream(&c, bytes, size, lanes, (int)pack->precision);
+  for (u64 i = 0; i < values; ++i) y[i] = pop_value(&c, &pack->tables[i % pack->width]);
+  finish_stream(&c);
+}
+/* Gives the bytes that the payload has, and the rolling checksum behind it. */
+static u64 decode_token(const Pack* pack, u32 bits, const u8* bytes, u64 size, int32_t* y, u32* rolling) {
+  static const u32 tails[] = {0, 4, 8, 16, 32, 80, 300, 0};
+  Coder c;
+  u32 code = bits >> 3 & 7, more = bits >> 6, d = pack->width, tail = code == 7 ? d : tails[code];
+  u64 state_bytes = (code == 7 ? 1 : 2) + more, x;
+  memset(&c, 0, sizeof(c));
+  check(state_bytes <= size, TRUNCATED);
+  check(tail <= d, CORRUPT);
+  check(!more || bytes[state_bytes - 1] != 0, CORRUPT);
+  c.token = c.lanes = 1;
+  c.n = (int)pack->precision;
+  c.b = c.n == 16 ? 16 : 15;
+  for (u64 i = 0; i < state_bytes; ++i) c.x[0] |= (u64)bytes[i] << (8 * i);
+  c.x[0] = c.x[0] << 3 | (bits & 7);
+  c.p = bytes + state_bytes;
+  c.end = bytes + size;
+  c.refilling = code != 7;
+  refill(&c, 0);
+  for (u32 i = 0; i < d; ++i) {
+    if (i == d - tail) c.refilling = 0;
+    c.widest = pack->tables[i].widest;
+    y[i] = pop_value(&c, &pack->tables[i]);
+  }
+  *rolling = checksum_integers(y, d, *rolling);
+  int s = 0;
+  x = c.x[0];
+  while (x >> s > 1) ++s;
+  check(s >= 4 && x - ((u64)1 << s) == (*rolling & (((u64)1 << s) - 1)), CORRUPT);
+  return (u64)(c.p - bytes);
+}
+
+/* Plain codecs (4) */
+
+static void scaled(const u8* p, u64 n, float scale, float* out) {
+  check(scale >= 0 && scale <= 3.4028234663852886e38f, CORRUPT);
+  for (u64 i = 0; i < n; ++i) out[i] = scale * (float)(p[i] < 128 ? p[i] : p[i] - 256);
+}
+/* Which of them a codec id spells. */
+static int plain_codec(u64 id) {
+  static const char names[5][9] = {"fp32\0\0\0\0", "fp16\0\0\0\0", "bf16\0\0\0\0", "int8\0\0\0\0", "q80\0\0\0\0\0"};
+  for (int i = 0; i < 5; ++i) {
+    if (le64((const u8*)names[i]) == id) return i;
+  }
+  fail(UNSUPPORTED);
+  return 0;
+}
+static void decode_plain(u64 id, const u8* p, u64 size, u64 tokens, u64 d, float* out) {
+  u64 n = tokens * d, want;
+  int codec = plain_codec(id), fp32 = codec == 0, fp16 = codec == 1, bf16 = codec == 2, int8 = codec == 3,
+      q80 = codec == 4;
+  want = fp32 ? 4 * n : fp16 || bf16 ? 2 * n : int8 ? n + 4 * tokens : n + 2 * tokens * ((d + 31) / 32);
+  check(size >= want, TRUNCATED);
+  check(size == want, CORRUPT);
+  for (u64 i = 0; i < n && fp32; ++i) out[i] = float_of(le32(p + 4 * i));
+  for (u64 i = 0; i < n && fp16; ++i) out[i] = half(le16(p + 2 * i));
+  for (u64 i = 0; i < n && bf16; ++i) out[i] = float_of((u32)le16(p + 2 * i) << 16);
+  for (u64 t = 0; t < tokens && int8; ++t, p += 4 + d) {
+    check(float_of(le32(p)) <= 2.6584559915698317e36f, CORRUPT); /* 2^128 / 128 */
+    scaled(p + 4, d, float_of(le32(p)), out + t * d);
+  }
+  for (u64 t = 0; t < tokens && q80; ++t) {
+    for (u64 c = 0; c < d; c += 32) {
+      u64 block = d - c < 32 ? d - c : 32;
+      scaled(p + 2, block, half(le16(p)), out + t * d + c);
+      p += 2 + block;
+    }
+  }
+}
+
+/* Streams (3) */
+
+typedef struct {
+  u32 kind, flags, S, R;
+  u64 d, frames, tokens, batch, id;
+  const Pack* pack;
+  float* values; /* of all frames, in their order */
+  u64 capacity;
+  u64* counts; /* tokens of each frame's rows */
+} Stream;
+
+static float* room_for(Stream* s, u64 batch, u64 tokens) {
+  u64 need = (s->tokens + batch * tokens) * s->d;
+  check(s->frames == 0 || s->batch == batch, CORRUPT);
+  if (need > s->capacity) {
+    s->capacity = need * 2;
+    s->values = realloc(s->values, (size_t)(s->capacity * sizeof(float)));
+    check(s->values != NULL, IO);
+  }
+  if ((s->frames & (s->frames + 1)) == 0) {
+    s->counts = realloc(s->counts, (size_t)((2 * s->frames + 2) * sizeof(u64)));
+    check(s->counts != NULL, IO);
+  }
+  s->counts[s->frames] = tokens;
+  s->batch = batch;
+  return s->values + s->tokens * s->d;
+}
+static void read_header(Stream* s, Reader* r, const Pack* pack) {
+  for (u64 i = 0; i < 4 && i < r->left; ++i) check(r->p[i] == "SLUC"[i], CORRUPT);
+  check(r->left < 5 || r->p[4] == 1, UNSUPPORTED);
+  const u8* h = take(r, 40);
+  s->S = s->R = le32(h + 36);
+  check(checksum(h, 36, 0) == s->S, CORRUPT);
+  s->kind = h[5] & 15;
+  s->flags = le16(h + 6);
+  s->id = le64(h + 16);
+  s->d = le32(h + 24);
+  check(h[5] >> 4 >= 1 && h[5] >> 4 <= 3 && s->kind >= 1 && s->kind <= 3 && s->flags < 16, UNSUPPORTED);
+  check(s->d >= 1 && s->d <= 65536 && (h[30] == 0 || (h[30] >= 10 && h[30] <= 16)), CORRUPT);
+  check(s->kind == 2 || (h[31] == 0 && le32(h + 32) == 0), CORRUPT);
+  check(s->kind == 1 || (s->kind == 3 && pack != NULL), MISMATCH);
+  if (s->kind == 1) {
+    plain_codec(s->id);
+    return;
+  }
+  s->pack = pack;
+  check(s->id == pack->id && le64(h + 8) == pack->model_id && s->d == pack->width && le16(h + 28) == pack->cut &&
+            h[30] == pack->precision && (s->flags & 6) == 0,
+        MISMATCH);
+}
+static void read_token(Stream* s, Reader* r, u32 type) {
+  int32_t* y = allocate(s->d, sizeof(int32_t));
+  check(s->kind == 3 && (s->flags & 9) == 0, UNSUPPORTED);
+  check(s->frames == 0 || s->batch == 1, CORRUPT);
+  float* out = room_for(s, 1, 1);
+  take(r, decode_token(s->pack, type & 127, r->p, r->left, y, &s->R));
+  invert(s->pack, y, 1, out);
+  s->tokens += 1;
+  free(y);
+}
+static void read_frame(Stream* s, Reader* r, const u8* begin, u32 type) {
+  u64 single = s->flags & 8, sizes[8];
+  check((type & 15) == (s->kind == 1 ? 2u : 1u), UNSUPPORTED);
+  u64 batch = varint(r), tokens = varint(r), first = single ? 0 : varint(r), n = (type >> 4) + 1;
+  u64 most = single ? 16383 : 1 << 20;
+  if (most > ((u64)1 << 26) / s->d) most = ((u64)1 << 26) / s->d;
+  check(batch >= 1 && batch <= 4096 && tokens >= 1 && tokens <= most / batch, CORRUPT);
+  check(first == s->tokens && s->tokens <= (u64)1 << 48, CORRUPT);
+  for (u64 i = 0; i < n; ++i) {
+    sizes[i] = varint(r);
+    check(sizes[i] <= (single ? ((u64)1 << 28) - 1 : (u64)1 << 29), CORRUPT);
+  }
+  u32 c = checksum(begin, (u64)(r->p - begin), s->S);
+  const u8* payload = r->p;
+  for (u64 i = 0; i < n; ++i) take(r, sizes[i]);
+  u32 stored = le32(take(r, 4));
+  check(n == 1, CORRUPT);
+  u64 values = batch * tokens * s->d;
+  if (s->kind == 1) {
+    check(checksum(payload, sizes[0], c) == stored, CORRUPT);
+    decode_plain(s->id, payload, sizes[0], batch * tokens, s->d, room_for(s, batch, tokens));
+  } else {
+    int32_t* y = allocate(values, sizeof(int32_t));
+    decode_chunk(s->pack, payload, sizes[0], values, y);
+    check(checksum_integers(y, values, c) == stored, CORRUPT);
+    invert(s->pack, y, batch * tokens, room_for(s, batch, tokens));
+    free(y);
+  }
+  u8 bytes[4];
+  put32(stored, bytes);
+  s->R = checksum(bytes, 4, s->R);
+  s->tokens += batch * tokens;
+}
+static void read_stream(Stream* s, Reader r, const Pack* pack) {
+  read_header(s, &r, pack);
+  for (;; ++s->frames) {
+    if ((s->flags & 8) && s->frames == 1) {
+      check(r.left == 0, CORRUPT);
+      break;
+    }
+    const u8* begin = r.p;
+    u32 type = *take(&r, 1);
+    if (type == 3 && !(s->flags & 8)) {
+      u64 frames = varint(&r), tokens = varint(&r);
+      u32 c = checksum(begin, (u64)(r.p - begin), s->R);
+      check(le32(take(&r, 4)) == c && frames == s->frames && tokens == s->tokens && r.left == 0, CORRUPT);
+      break;
+    }
+    if (type >= 128) {
+      read_token(s, &r, type);
+    } else {
+      read_frame(s, &r, begin, type);
+    }
+  }
+  check(s->frames > 0, CORRUPT);
+}
+/* The frames' tokens follow one another in every row. */
+static void write_rows(const Stream* s, FILE* out) {
+  for (u64 b = 0; b < s->batch; ++b) {
+    const float* frame = s->values;
+    for (u64 i = 0; i < s->frames; ++i) {
+      const float* row = frame + b * s->counts[i] * s->d;
+      for (u64 k = 0; k < s->counts[i] * s->d; ++k) {
+        u8 bytes[4];
+        u32 bits;
+        memcpy(&bits, &row[k], 4);
+        put32(bits, bytes);
+        check(fwrite(bytes, 1, 4, out) == 4, IO);
+      }
+      frame += s->batch * s->counts[i] * s->d;
+    }
+  }
+}
+
+static u8* read_file(const char* path, u64* size) {
+  FILE* file = fopen(path, "rb");
+  check(file != NULL && fseek(file, 0, SEEK_END) == 0, IO);
+  long length = ftell(file);
+  check(length >= 0 && fseek(file, 0, SEEK_SET) == 0, IO);
+  u8* bytes = allocate((u64)length + 1, 1);
+  check(fread(bytes, 1, (size_t)length, file) == (size_t)length, IO);
+  fclose(file);
+  *size = (u64)length;
+  return bytes;
+}
+int main(int argc, char** argv) {
+  Pack pack = {0};
+  Stream stream = {0};
+  u64 size = 0;
+  int with_pack = argc == 5 && !strcmp(argv[1], "--pack");
+  if (argc != 3 && !with_pack) {
+    fprintf(stderr, "usage: tiny_decoder [--pack PACK] IN OUT\n");
+    return 2;
+  }
+  if (with_pack) {
+    u8* bytes = read_file(argv[2], &size);
+    read_pack(&pack, bytes, size);
+  }
+  u8* bytes = read_file(argv[argc - 2], &size);
+  Reader reader = {bytes, size, TRUNCATED};
+  read_stream(&stream, reader, with_pack ? &pack : NULL);
+  FILE* out = fopen(argv[argc - 1], "wb");
+  check(out != NULL, IO);
+  write_rows(&stream, out);
+  check(fclose(out) == 0, IO);
+  printf("%llu rows of %llu tokens, width %llu\n", (unsigned long long)stream.batch,
+         (unsigned long long)(stream.tokens / stream.batch), (unsigned long long)stream.d);
+  return 0;
+}

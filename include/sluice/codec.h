@@ -1,0 +1,159 @@
+#ifndef SLUICE_CODEC_H_
+#define SLUICE_CODEC_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "sluice/sluice.h"
+
+/// sluice in C++: the C interface with owners and vectors, in this header alone, so that no type of the standard
+/// library crosses the border of the shared library. Nothing here throws except what the standard containers throw.
+namespace sluice::api {
+
+/// A value, or the status and message that explain its absence.
+template <typename T>
+struct Outcome {
+  sluice_status status = SLUICE_OK;
+  std::string message;
+  std::optional<T> value;
+
+  explicit operator bool() const { return status == SLUICE_OK; }
+  T& operator*() { return *value; }
+  T* operator->() { return &*value; }
+};
+
+/// The failure of the call before.
+template <typename T>
+Outcome<T> Failed(sluice_status status) {
+  return {status, sluice_last_error(), std::nullopt};
+}
+
+/// Hidden states [batch, tokens, width], row-major.
+struct Hidden {
+  std::vector<float> values;
+  uint64_t batch = 1;
+  uint64_t tokens = 0;
+  uint32_t width = 0;
+  sluice_source source = SLUICE_F32;
+
+  sluice_hidden View() const { return {values.data(), batch, tokens, width, source}; }
+  static Hidden Copy(const sluice_hidden& from) {
+    return {{from.values, from.values + from.batch * from.tokens * from.width},
+            from.batch,
+            from.tokens,
+            from.width,
+            from.source};
+  }
+};
+
+using Bytes = std::vector<uint8_t>;
+
+/// The sending end of one stream.
+class Encoder {
+ public:
+  /// Bytes that continue the stream; the first ones begin with its header.
+  Outcome<Bytes> Push(const Hidden& hidden) {
+    const sluice_hidden view = hidden.View();
+    sluice_bytes bytes{};
+    const sluice_status status = sluice_encoder_push(handle_.get(), &view, &bytes);
+    if (status != SLUICE_OK) return Failed<Bytes>(status);
+    return {SLUICE_OK, {}, Bytes(bytes.data, bytes.data + bytes.size)};
+  }
+  /// The end of the stream.
+  Outcome<Bytes> Finish() {
+    sluice_bytes bytes{};
+    const sluice_status status = sluice_encoder_finish(handle_.get(), &bytes);
+    if (status != SLUICE_OK) return Failed<Bytes>(status);
+    return {SLUICE_OK, {}, Bytes(bytes.data, bytes.data + bytes.size)};
+  }
+
+ private:
+  friend class Codec;
+  struct Close {
+    void operator()(sluice_encoder* encoder) const { sluice_encoder_close(encoder); }
+  };
+  explicit Encoder(sluice_encoder* handle) : handle_(handle) {}
+  std::unique_ptr<sluice_encoder, Close> handle_;
+};
+
+/// The receiving end of one stream.
+class Decoder {
+ public:
+  /// Takes the next bytes of the stream, cut anywhere.
+  sluice_status Feed(const Bytes& bytes) { return sluice_decoder_feed(handle_.get(), {bytes.data(), bytes.size()}); }
+  /// The next frame; empty (0 tokens) at the end. SLUICE_TRUNCATED asks for more bytes.
+  Outcome<Hidden> Pull() {
+    sluice_hidden hidden{};
+    const sluice_status status = sluice_decoder_pull(handle_.get(), &hidden);
+    if (status != SLUICE_OK) return Failed<Hidden>(status);
+    return {SLUICE_OK, {}, hidden.values == nullptr ? Hidden() : Hidden::Copy(hidden)};
+  }
+
+ private:
+  friend class Codec;
+  struct Close {
+    void operator()(sluice_decoder* decoder) const { sluice_decoder_close(decoder); }
+  };
+  explicit Decoder(sluice_decoder* handle) : handle_(handle) {}
+  std::unique_ptr<sluice_decoder, Close> handle_;
+};
+
+/// A codec. Threads: any number at once. Encoders and decoders must not outlive it.
+class Codec {
+ public:
+  /// The path of a pack, or a plain codec by name: "fp16", "int8", "q80", "zstd:3" ...
+  static Outcome<Codec> Open(const std::string& spec) {
+    sluice_codec* codec = nullptr;
+    const sluice_status status = sluice_codec_open(spec.c_str(), &codec);
+    if (status != SLUICE_OK) return Failed<Codec>(status);
+    return {SLUICE_OK, {}, Codec(codec)};
+  }
+  /// The width that it codes; 0 for any.
+  uint32_t width() const { return sluice_codec_width(handle_.get()); }
+
+  /// One self-contained frame.
+  Outcome<Bytes> Encode(const Hidden& hidden) const {
+    const sluice_hidden view = hidden.View();
+    uint8_t* frame = nullptr;
+    size_t size = 0;
+    const sluice_status status = sluice_encode(handle_.get(), &view, &frame, &size);
+    if (status != SLUICE_OK) return Failed<Bytes>(status);
+    const std::unique_ptr<uint8_t, void (*)(void*)> owner(frame, sluice_free);
+    return {SLUICE_OK, {}, Bytes(frame, frame + size)};
+  }
+  /// A self-contained frame or a whole stream of at most `max_elements` floats; 0: 2^30.
+  Outcome<Hidden> Decode(const Bytes& bytes, uint64_t max_elements = 0) const {
+    sluice_hidden hidden{};
+    const sluice_status status = sluice_decode(handle_.get(), {bytes.data(), bytes.size()}, max_elements, &hidden);
+    if (status != SLUICE_OK) return Failed<Hidden>(status);
+    const std::unique_ptr<void, void (*)(void*)> owner(const_cast<float*>(hidden.values), sluice_free);
+    return {SLUICE_OK, {}, Hidden::Copy(hidden)};
+  }
+  Outcome<Encoder> NewEncoder(uint32_t width, sluice_source source = SLUICE_F32) const {
+    sluice_encoder* encoder = nullptr;
+    const sluice_status status = sluice_encoder_open(handle_.get(), width, source, &encoder);
+    if (status != SLUICE_OK) return Failed<Encoder>(status);
+    return {SLUICE_OK, {}, Encoder(encoder)};
+  }
+  Outcome<Decoder> NewDecoder() const {
+    sluice_decoder* decoder = nullptr;
+    const sluice_status status = sluice_decoder_open(handle_.get(), &decoder);
+    if (status != SLUICE_OK) return Failed<Decoder>(status);
+    return {SLUICE_OK, {}, Decoder(decoder)};
+  }
+
+ private:
+  struct Close {
+    void operator()(sluice_codec* codec) const { sluice_codec_close(codec); }
+  };
+  explicit Codec(sluice_codec* handle) : handle_(handle) {}
+  std::unique_ptr<sluice_codec, Close> handle_;
+};
+
+}  // namespace sluice::api
+
+#endif  // SLUICE_CODEC_H_

@@ -1,0 +1,116 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+
+#include "format/temporary_folder.h"
+#include "sluice/codec.h"
+
+namespace sluice::api {
+namespace {
+
+const std::string kGolden = std::string(SLUICE_SOURCE_DIR) + "/tests/golden/";
+
+Hidden Waves(uint64_t batch, uint64_t tokens, uint32_t width) {
+  Hidden hidden;
+  hidden.batch = batch;
+  hidden.tokens = tokens;
+  hidden.width = width;
+  for (size_t i = 0; i < batch * tokens * width; ++i) hidden.values.push_back(std::sin(0.3f * static_cast<float>(i)));
+  return hidden;
+}
+
+double WorstError(const Hidden& a, const Hidden& b) {
+  double worst = a.values.size() == b.values.size() ? 0 : 1e9;
+  for (size_t i = 0; i < a.values.size() && worst < 1e9; ++i) {
+    worst = std::max(worst, std::fabs(double{a.values[i]} - b.values[i]));
+  }
+  return worst;
+}
+
+TEST(CInterfaceTest, RoundTripsFramesOfPlainCodecsAndPacks) {
+  for (const std::string& spec : {std::string("fp32"), std::string("zstd:3"), kGolden + "decode/static.pack"}) {
+    auto codec = Codec::Open(spec);
+    ASSERT_TRUE(codec) << codec.message;
+    const Hidden hidden = Waves(3, 5, codec->width() == 0 ? 9 : codec->width());
+    auto frame = codec->Encode(hidden);
+    ASSERT_TRUE(frame) << frame.message;
+    auto decoded = codec->Decode(*frame);
+    ASSERT_TRUE(decoded) << decoded.message;
+    EXPECT_EQ(decoded->batch, 3u);
+    EXPECT_LE(WorstError(hidden, *decoded), 0.26) << spec;
+    EXPECT_EQ(codec->Decode(*frame, 10).status, SLUICE_INVALID_ARGUMENT);
+    frame->pop_back();
+    EXPECT_EQ(codec->Decode(*frame).status, SLUICE_TRUNCATED);
+  }
+}
+
+TEST(CInterfaceTest, RoundTripsAStreamCutIntoSingleBytes) {
+  for (const std::string& spec : {std::string("fp16"), kGolden + "decode/static.pack"}) {
+    auto codec = Codec::Open(spec);
+    ASSERT_TRUE(codec) << codec.message;
+    auto encoder = codec->NewEncoder(16);
+    auto decoder = codec->NewDecoder();
+    ASSERT_TRUE(encoder && decoder);
+    Bytes stream;
+    std::vector<Hidden> sent;
+    for (const uint64_t tokens : {4, 1, 1, 7, 1}) {
+      sent.push_back(Waves(1, tokens, 16));
+      auto bytes = encoder->Push(sent.back());
+      ASSERT_TRUE(bytes) << bytes.message;
+      stream.insert(stream.end(), bytes->begin(), bytes->end());
+    }
+    auto end = encoder->Finish();
+    stream.insert(stream.end(), end->begin(), end->end());
+    size_t got = 0;
+    bool ended = false;
+    for (const uint8_t byte : stream) {
+      ASSERT_EQ(decoder->Feed({byte}), SLUICE_OK);
+      for (auto frame = decoder->Pull(); frame && !ended; frame = decoder->Pull()) {
+        ended = frame->tokens == 0;
+        if (ended) break;
+        ASSERT_LT(got, sent.size());
+        EXPECT_LE(WorstError(*frame, sent[got]), 0.26);
+        ++got;
+      }
+    }
+    EXPECT_TRUE(ended);
+    EXPECT_EQ(got, sent.size());
+  }
+}
+
+TEST(CInterfaceTest, RoundTripsAnArchive) {
+  const TemporaryFolder folder;
+  const std::string in = kGolden + "encode_inputs/one.npy", archive = folder / "a.sla", out = folder / "b.npy";
+  ASSERT_EQ(sluice_archive_pack(in.c_str(), nullptr, archive.c_str(), SLUICE_LOSSLESS, 0), SLUICE_OK)
+      << sluice_last_error();
+  ASSERT_EQ(sluice_archive_unpack(archive.c_str(), out.c_str(), 0, 0), SLUICE_OK) << sluice_last_error();
+  EXPECT_EQ(std::filesystem::file_size(in), std::filesystem::file_size(out));
+  EXPECT_NE(sluice_archive_unpack(archive.c_str(), out.c_str(), 5, 100), SLUICE_OK);
+  EXPECT_EQ(sluice_archive_pack("none.npy", nullptr, archive.c_str(), SLUICE_LOSSLESS, 0), SLUICE_IO);
+}
+
+TEST(CInterfaceTest, RejectsWhatCannotBeAndSaysWhy) {
+  EXPECT_EQ(Codec::Open("fp17").status, SLUICE_INVALID_ARGUMENT);
+  EXPECT_NE(std::string(sluice_last_error()).find("fp17"), std::string::npos);
+  EXPECT_EQ(sluice_codec_open(nullptr, nullptr), SLUICE_INVALID_ARGUMENT);
+  auto codec = Codec::Open("fp32");
+  EXPECT_EQ(codec->NewEncoder(0).status, SLUICE_INVALID_ARGUMENT);
+  auto encoder = codec->NewEncoder(4);
+  EXPECT_EQ(encoder->Push(Waves(1, 1, 5)).status, SLUICE_INVALID_ARGUMENT);
+  Hidden empty = Waves(1, 1, 4);
+  empty.tokens = 0;
+  EXPECT_EQ(encoder->Push(empty).status, SLUICE_INVALID_ARGUMENT);
+  auto other = Codec::Open("fp16");
+  EXPECT_EQ(other->Decode(*codec->Encode(Waves(1, 2, 4))).status, SLUICE_MISMATCH);
+  auto decoder = codec->NewDecoder();
+  decoder->Feed({'n', 'o', 'n', 'e'});
+  EXPECT_EQ(decoder->Pull().status, SLUICE_CORRUPT);
+  EXPECT_EQ(decoder->Pull().status, SLUICE_CORRUPT) << "it stays";
+  EXPECT_STREQ(sluice_status_name(SLUICE_MISMATCH), "Mismatch");
+  sluice_codec_close(nullptr);
+  sluice_free(nullptr);
+}
+
+}  // namespace
+}  // namespace sluice::api

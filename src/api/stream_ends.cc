@@ -1,0 +1,98 @@
+// The receiving end keeps the bytes that no frame has used yet. A token frame that is cut off has been announced before
+// its codec finds out; so the reader's place is kept before each frame, and it
+// returns there when the frame is not whole.
+#include "api/stream_ends.h"
+
+#include <fmt/format.h>
+
+namespace sluice {
+
+StreamEncoder::StreamEncoder(const AnyCodec& codec, StreamWriter writer, uint32_t width)
+    : codec_(&codec), writer_(std::move(writer)), width_(width) {
+  if (codec.pack() != nullptr) encoder_ = codec.pack()->NewEncoder();
+}
+
+Result<StreamEncoder> StreamEncoder::Make(const AnyCodec& codec, uint32_t width, DType source) {
+  if (codec.width() != 0 && codec.width() != width) {
+    return InvalidArgument(fmt::format("width {}, the pack's is {}", width, codec.width()));
+  }
+  SLUICE_ASSIGN_OR_RETURN(StreamWriter writer, StreamWriter::ToMemory(codec.Header(width, source, 0)));
+  return StreamEncoder(codec, std::move(writer), width);
+}
+
+Result<std::span<const uint8_t>> StreamEncoder::Push(const HiddenStates& hidden) {
+  if (hidden.values.cols() != width_) {
+    return InvalidArgument(fmt::format("hidden states of width {}, the stream's is {}", hidden.values.cols(), width_));
+  }
+  if (hidden.batch > kMaxFrameBatch || hidden.values.rows() > kMaxFrameTokens) {
+    return InvalidArgument(fmt::format("{} rows of {} tokens, more than a frame holds", hidden.batch, hidden.tokens));
+  }
+  if (encoder_) {
+    SLUICE_RETURN_IF_ERROR(encoder_->Push(hidden.values.View(), static_cast<uint32_t>(hidden.batch), writer_));
+  } else {
+    SLUICE_ASSIGN_OR_RETURN(const std::vector<uint8_t> payload, codec_->plain()->Encode(hidden.values.View()));
+    SLUICE_RETURN_IF_ERROR(
+        writer_.AddStored(static_cast<uint32_t>(hidden.batch), static_cast<uint32_t>(hidden.tokens), payload));
+  }
+  out_ = writer_.Take();
+  return std::span<const uint8_t>(out_);
+}
+
+Result<std::span<const uint8_t>> StreamEncoder::Finish() {
+  SLUICE_RETURN_IF_ERROR(writer_.Finish());
+  out_ = writer_.Take();
+  return std::span<const uint8_t>(out_);
+}
+
+StreamDecoder::StreamDecoder(const AnyCodec& codec) : codec_(&codec) {
+  if (codec.pack() != nullptr) decoder_ = codec.pack()->NewDecoder();
+}
+
+void StreamDecoder::Feed(std::span<const uint8_t> bytes) {
+  if (reader_) buffer_.erase(buffer_.begin(), buffer_.end() - static_cast<ptrdiff_t>(reader_->unread()));
+  buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
+  if (reader_) reader_->Continue(buffer_);
+}
+
+Status StreamDecoder::Open() {
+  SLUICE_ASSIGN_OR_RETURN(StreamReader reader, StreamReader::FromBytes(buffer_));
+  SLUICE_RETURN_IF_ERROR(codec_->CheckHeader(reader.header()));
+  reader_.emplace(std::move(reader));
+  return OkStatus();
+}
+
+Status StreamDecoder::ReadNext() {
+  frame_ = HiddenStates();
+  if (!reader_) SLUICE_RETURN_IF_ERROR(Open());
+  SLUICE_ASSIGN_OR_RETURN(const std::optional<Frame> frame, reader_->Next());
+  if (!frame) return OkStatus();
+  if (decoder_) {
+    SLUICE_ASSIGN_OR_RETURN(frame_.values, decoder_->Pull(*frame, *reader_));
+  } else {
+    SLUICE_ASSIGN_OR_RETURN(
+        frame_.values,
+        codec_->plain()->Decode(frame->sections[0], uint64_t{frame->batch} * frame->tokens, reader_->header().width));
+  }
+  frame_.batch = frame->batch;
+  frame_.tokens = frame->tokens;
+  frame_.source = reader_->header().source;
+  return OkStatus();
+}
+
+Result<const HiddenStates*> StreamDecoder::Pull() {
+  SLUICE_RETURN_IF_ERROR(failed_);
+  std::optional<StreamReader::Place> place;
+  if (reader_) place = reader_->Remember();
+  const Status status = ReadNext();
+  if (status.ok()) return &frame_;
+  if (status.code() != StatusCode::kTruncated) {
+    failed_ = status;
+  } else if (reader_ && place) {
+    reader_->Return(*place);
+  } else {
+    reader_.reset();
+  }
+  return status;
+}
+
+}  // namespace sluice

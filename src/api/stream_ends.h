@@ -1,0 +1,57 @@
+#ifndef SLUICE_API_STREAM_ENDS_H_
+#define SLUICE_API_STREAM_ENDS_H_
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "api/open_codec.h"
+
+namespace sluice {
+
+/// The sending end of a stream of any codec, frame by frame. The codec must outlive it. Threads: one at a time.
+class StreamEncoder {
+ public:
+  /// Errors: InvalidArgument for a width that the codec does not have.
+  static Result<StreamEncoder> Make(const AnyCodec& codec, uint32_t width, DType source);
+
+  /// Bytes that continue the stream; they live until the next call. Errors: InvalidArgument.
+  Result<std::span<const uint8_t>> Push(const HiddenStates& hidden);
+  Result<std::span<const uint8_t>> Finish();
+
+ private:
+  StreamEncoder(const AnyCodec& codec, StreamWriter writer, uint32_t width);
+
+  const AnyCodec* codec_;
+  StreamWriter writer_;
+  uint32_t width_;
+  std::unique_ptr<FrameEncoder> encoder_;  // of a pack's codec
+  std::vector<uint8_t> out_;
+};
+
+/// The receiving end, from bytes that are cut anywhere. The codec must outlive it. Threads: one at a time.
+class StreamDecoder {
+ public:
+  explicit StreamDecoder(const AnyCodec& codec);
+
+  void Feed(std::span<const uint8_t> bytes);
+  /// The next frame, without rows at the end of the stream; it lives until the next call. Errors: Truncated when more
+  /// bytes are needed, which harms nothing; the others are final: the same comes from every later call.
+  Result<const HiddenStates*> Pull();
+
+ private:
+  Status ReadNext();
+  Status Open();
+
+  const AnyCodec* codec_;
+  std::unique_ptr<FrameDecoder> decoder_;  // of a pack's codec
+  std::vector<uint8_t> buffer_;            // from the first byte that the reader has not passed
+  std::optional<StreamReader> reader_;
+  HiddenStates frame_;
+  Status failed_;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_API_STREAM_ENDS_H_

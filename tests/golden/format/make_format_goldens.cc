@@ -1,0 +1,260 @@
+// make_format_goldens OUT: writes the folders decode, decode_errors and encode_inputs of tests/golden, from numbers
+// that it makes itself. Run once for every addition to the format; files that are there already stay as they are,
+// because old frames decode for ever: a change of theirs is a change of the format.
+#include <cstdio>
+#include <filesystem>
+#include <map>
+
+#include "base/bytes.h"
+#include "codec/pack_stream.h"
+#include "codec/static_fit.h"
+#include "plain/hidden_stream.h"
+#include "plain/plain_codec.h"
+
+namespace sluice {
+namespace {
+
+namespace fs = std::filesystem;
+using Bytes = std::vector<uint8_t>;
+
+fs::path g_out;
+
+void Check(const Status& status) {
+  if (status.ok()) return;
+  std::fprintf(stderr, "make_format_goldens: %s\n", status.ToString().c_str());
+  std::exit(1);
+}
+template <typename T>
+T Value(Result<T> result) {
+  Check(result.status());
+  return std::move(*result);
+}
+
+void Save(const std::string& name, const Bytes& bytes) {
+  const fs::path path = g_out / name;
+  Check(MakeFolder(path.parent_path()));
+  if (fs::exists(path)) return;
+  Check(WriteFileAtomic(path, std::span<const uint8_t>(bytes)));
+}
+
+// Sums of small whole numbers, so that every machine makes the same floats; about one in 60 is far away.
+HiddenStates Numbers(uint64_t batch, uint64_t tokens, size_t width, double scale, uint64_t seed) {
+  uint64_t state = seed * 2 + 1;
+  const auto next = [&] {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return static_cast<int64_t>(state >> 48) - 32768;
+  };
+  HiddenStates hidden;
+  hidden.batch = batch;
+  hidden.tokens = tokens;
+  hidden.rank = batch == 1 ? 2 : 3;
+  hidden.values = Matrix<float>(batch * tokens, width);
+  for (size_t i = 0; i < batch * tokens * width; ++i) {
+    const int64_t bell = next() + next() + next() + next();
+    const int64_t far = next() > 31700 ? 40 : 1;
+    hidden.values.data()[i] = static_cast<float>(static_cast<double>(bell * far) * scale / 65536.0);
+  }
+  return hidden;
+}
+
+Bytes Plain(const char* spec, const HiddenStates& hidden, uint32_t chunk, uint16_t flags = 0) {
+  const auto codec = Value(MakePlainCodec(spec));
+  StreamHeader header = PlainStreamHeader(*codec, hidden);
+  header.flags = flags;
+  StreamWriter writer = Value(StreamWriter::ToMemory(header));
+  Check(EncodeHidden(*codec, hidden, chunk, writer));
+  Check(writer.Finish());
+  return writer.Take();
+}
+
+Bytes Coded(const PackCodec& codec, const HiddenStates& hidden, std::initializer_list<uint32_t> chunks,
+            uint16_t flags = 0) {
+  StreamWriter writer = Value(StreamWriter::ToMemory(codec.Header(hidden.source, flags)));
+  const auto encoder = codec.NewEncoder();
+  uint64_t begin = 0;
+  for (const uint32_t chunk : chunks) {
+    Check(encoder->Push(CutFrame(hidden, begin, chunk).View(), static_cast<uint32_t>(hidden.batch), writer));
+    begin += chunk;
+  }
+  Check(writer.Finish());
+  return writer.Take();
+}
+
+Bytes Fit(const HiddenStates& sample, StaticBasis basis, double step, uint16_t cut, int precision) {
+  StaticFitOptions options;
+  options.basis = basis;
+  options.step = step;
+  options.cut = cut;
+  options.precision_bits = precision;
+  options.model_hash[0] = 7;
+  return Value(Value(FitStaticPack(sample.values.View(), options)).pack.Serialize());
+}
+
+// A stored pack wins over a new one: fits need not give the same floats everywhere.
+Bytes SavedPack(const std::string& name, const Bytes& made) {
+  Save(name, made);
+  const std::string bytes = Value(ReadFile(g_out / name));
+  return {bytes.begin(), bytes.end()};
+}
+
+void MakePlainStreams() {
+  const HiddenStates one = Numbers(1, 7, 40, 1, 1), batch = Numbers(3, 5, 9, 1, 2);
+  for (const char* name : {"fp32", "fp16", "bf16", "int8", "q80"}) {
+    Save(std::string("decode/") + name + ".slc", Plain(name, one, 3));
+  }
+  for (const PlainCodecInfo& info : ListPlainCodecs()) {
+    const std::string spec(info.spec), name = spec.substr(0, spec.find(':'));
+    if (!fs::exists(g_out / "decode" / (name + ".slc")))
+      Save("decode/library/" + name + ".slc", Plain(spec.c_str(), one, 3));
+  }
+  Save("decode/fp16-batch.slc", Plain("fp16", batch, 2));
+  Save("decode/fp16-single.slc", Plain("fp16", batch, 5, kSingle));
+  Check(MakeFolder(g_out / "encode_inputs"));
+  if (!fs::exists(g_out / "encode_inputs/one.npy"))
+    Check(SaveHidden(g_out / "encode_inputs/one.npy", one, DType::kF32));
+}
+
+void MakeCodedStreams() {
+  const HiddenStates sample = Numbers(1, 3000, 16, 0.5, 3);
+  const Bytes diagonal = SavedPack("decode/static.pack", Fit(sample, StaticBasis::kDiagonal, 0.5, 2, 12));
+  const Bytes principal = SavedPack("decode/principal.pack", Fit(sample, StaticBasis::kPrincipal, 0.25, 0, 16));
+  const auto a = Value(PackCodec::Make(Value(Pack::FromBytes(diagonal))));
+  const auto b = Value(PackCodec::Make(Value(Pack::FromBytes(principal))));
+  const HiddenStates one = Numbers(1, 30, 16, 0.5, 4), batch = Numbers(3, 6, 16, 0.5, 5);
+  Save("decode/static-chunks.slc", Coded(*a, one, {10, 19, 1}, kFreshFrames));
+  Save("decode/static-batch.slc", Coded(*a, batch, {2, 4}));
+  Save("decode/static-single.slc", Coded(*a, one, {30}, kSingle));
+  Save("decode/static-tokens.slc", Coded(*a, one, {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}));
+  Save("decode/static-mixed.slc", Coded(*a, one, {4, 1, 1, 20, 1, 1, 1, 1}));
+  Save("decode/static-2-lanes.slc", Coded(*a, Numbers(1, 600, 16, 0.5, 6), {600}));
+  Save("decode/static-32-lanes.slc", Coded(*a, Numbers(1, 8200, 16, 0.03, 7), {8200}));
+  Save("decode/principal-chunks.slc", Coded(*b, one, {30}));
+  Save("decode/principal-tokens.slc", Coded(*b, one, {1, 1, 1, 1, 1, 1, 1, 1}));
+}
+
+struct Change {
+  const char* name;
+  size_t at;
+  uint8_t value;
+};
+
+// Replaces a byte of the header and makes its checksum right again.
+Bytes WithHeaderByte(Bytes bytes, const Change& change) {
+  bytes[change.at] = change.value;
+  StoreLe<uint32_t>(Checksum32(std::span(bytes).first(36)), bytes.data() + 36);
+  return bytes;
+}
+
+void MakeStreamErrors(const Bytes& plain, const Bytes& coded, const Bytes& tokens) {
+  for (const Change& change : {Change{"Unsupported-flag", 6, 16},
+                               {"Unsupported-kind", 5, 0x14},
+                               {"Unsupported-source", 5, 0x41},
+                               {"Unsupported-codec", 16, 'x'},
+                               {"Corrupt-width-0", 24, 0},
+                               {"Corrupt-width-large", 26, 2},
+                               {"Corrupt-precision", 30, 9},
+                               {"Corrupt-threads", 31, 1}}) {
+    Save(std::string("decode_errors/") + change.name + ".slc", WithHeaderByte(plain, change));
+  }
+  for (const Change& change : {Change{"Mismatch-codec", 16, 1},
+                               {"Mismatch-model", 8, 9},
+                               {"Mismatch-cut", 28, 3},
+                               {"Mismatch-width", 24, 17},
+                               {"Mismatch-residual", 6, 3},
+                               {"Mismatch-precision", 30, 13}}) {
+    Save(std::string("decode_errors/") + change.name + ".slc", WithHeaderByte(coded, change));
+  }
+  const auto flip = [](Bytes bytes, size_t at, uint8_t mask) {
+    bytes[at] = static_cast<uint8_t>(bytes[at] ^ mask);
+    return bytes;
+  };
+  const auto cut = [](const Bytes& bytes, size_t size) {
+    return Bytes(bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(size));
+  };
+  const auto longer = [](Bytes bytes) {
+    bytes.push_back(0);
+    return bytes;
+  };
+  const std::vector<std::pair<const char*, Bytes>> files = {
+      {"Corrupt-magic", flip(plain, 1, 1)},
+      {"Unsupported-version", flip(plain, 4, 2)},
+      {"Corrupt-header", flip(plain, 20, 1)},
+      {"Unsupported-frame-type", flip(plain, 40, 4)},
+      {"Corrupt-batch-0", flip(plain, 41, 1)},
+      {"Corrupt-first-token", flip(plain, 43, 1)},
+      {"Corrupt-payload", flip(plain, 60, 8)},
+      {"Corrupt-end", flip(plain, plain.size() - 6, 1)},
+      {"Corrupt-after-end", longer(plain)},
+      {"Truncated-header", cut(plain, 39)},
+      {"Truncated-frame", cut(plain, 100)},
+      {"Truncated-no-end", cut(plain, plain.size() - 8)},
+      {"Truncated-nothing", {}},
+      {"Corrupt-rans", flip(coded, 60, 16)},
+      {"Corrupt-chunk-checksum", flip(coded, coded.size() - 9, 1)},
+      {"Truncated-tokens", cut(tokens, tokens.size() - 9)},
+      {"Corrupt-token", flip(tokens, 43, 2)},
+      {"Truncated-token", cut(tokens, 42)}};
+  for (const auto& [name, bytes] : files) Save(std::string("decode_errors/") + name + ".slc", bytes);
+}
+
+void MakePackErrors(const Bytes& pack) {
+  const auto with = [&](size_t at, uint8_t value) {
+    Bytes bytes = pack;
+    bytes[at] = value;
+    StoreLe<uint32_t>(Checksum32(std::span(bytes).first(bytes.size() - 4)), bytes.data() + bytes.size() - 4);
+    return bytes;
+  };
+  Bytes flipped = pack, shorter = pack, longer = pack;
+  flipped[pack.size() / 2] ^= 1;
+  shorter.resize(pack.size() - 1);
+  longer.push_back(0);
+  const std::vector<std::pair<const char*, Bytes>> files = {
+      {"Corrupt-flip", flipped},           {"Truncated-end", shorter},           {"Corrupt-long", longer},
+      {"Unsupported-version", with(4, 2)}, {"Unsupported-codec", with(16, 'x')}, {"Unsupported-section", with(80, 9)},
+      {"Corrupt-precision", with(5, 17)},  {"Corrupt-tables", with(5, 13)},      {"Corrupt-offset", with(104, 1)},
+      {"Mismatch-cut", with(68, 9)}};
+  for (const auto& [name, bytes] : files) Save(std::string("decode_errors/") + name + ".pack", bytes);
+}
+
+void MakeErrors() {
+  const auto bytes = [](const char* name) {
+    const std::string text = Value(ReadFile(g_out / "decode" / name));
+    return Bytes(text.begin(), text.end());
+  };
+  MakeStreamErrors(bytes("fp16.slc"), bytes("static-chunks.slc"), bytes("static-tokens.slc"));
+  MakePackErrors(bytes("static.pack"));
+}
+
+// What each stream decodes to: a line of hash and name for each.
+void MakeHashes() {
+  std::map<std::string, std::string> lines;
+  for (const auto& entry : fs::recursive_directory_iterator(g_out / "decode")) {
+    if (entry.path().extension() != ".slc") continue;
+    const std::string name = entry.path().filename().string();
+    const std::string text = Value(ReadFile(entry.path()));
+    const fs::path pack = g_out / "decode" / (name.substr(0, name.find_first_of("-.")) + ".pack");
+    const HiddenStates hidden = fs::exists(pack) ? Value(DecodeHidden(*Value(PackCodec::Open(pack)), AsBytes(text)))
+                                                 : Value(DecodeHidden(AsBytes(text)));
+    const size_t size = 4 * hidden.values.rows() * hidden.values.cols();
+    lines[name] = ToHex(Sha256::Of({reinterpret_cast<const uint8_t*>(hidden.values.data()), size}));
+  }
+  std::string text;
+  for (const auto& [name, hash] : lines) text += hash + " " + name + "\n";
+  Check(WriteFileAtomic(g_out / "decode/hashes.txt", text));
+}
+
+}  // namespace
+}  // namespace sluice
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::fprintf(stderr, "usage: make_format_goldens OUT\n");
+    return 2;
+  }
+  sluice::g_out = argv[1];
+  sluice::MakePlainStreams();
+  sluice::MakeCodedStreams();
+  sluice::MakeErrors();
+  sluice::MakeHashes();
+  return 0;
+}

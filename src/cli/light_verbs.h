@@ -9,6 +9,8 @@ inline constexpr int kNeedsTorch = -1;
 /// The verbs that start without torch. `argv[0]` is the verb; each returns the exit code or kNeedsTorch.
 int RunEncode(int argc, char** argv);
 int RunDecode(int argc, char** argv);
+int RunPackHidden(int argc, char** argv);
+int RunUnpackHidden(int argc, char** argv);
 int RunInspect(int argc, char** argv);
 int RunFitStatic(int argc, char** argv);
 int RunDoctor(int argc, char** argv);

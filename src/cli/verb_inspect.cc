@@ -1,12 +1,15 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <map>
 
 #include "base/file.h"
 #include "base/json_depth.h"
 #include "cli/light_verbs.h"
 #include "cli/verb.h"
+#include "format/archive.h"
 #include "format/checkpoint_files.h"
 #include "format/pack.h"
 #include "format/safetensors.h"
@@ -127,6 +130,40 @@ Result<ordered_json> InspectPack(const fs::path& path) {
   return result;
 }
 
+Result<ordered_json> InspectArchive(const fs::path& path) {
+  SLUICE_ASSIGN_OR_RETURN(const ArchiveReader archive, ArchiveReader::Open(path));
+  const ArchiveHeader& header = archive.header();
+  constexpr const char* kFidelities[] = {"lossless", "absolute bound", "relative bound", "bits an element"};
+  uint64_t payload = 0, longest = 0;
+  for (const ArchiveChunk& chunk : archive.chunks()) {
+    payload += chunk.payload.size();
+    longest = std::max<uint64_t>(longest, chunk.tokens);
+  }
+  const uint64_t source_bytes = archive.tokens() * header.width * DTypeSize(header.source);
+  const uint64_t bytes = fs::file_size(path);
+  return ordered_json{{"what", "archive"},
+                      {"version", kArchiveVersion},
+                      {"source", DTypeName(header.source)},
+                      {"fidelity", kFidelities[header.fidelity]},
+                      {"bound", header.bound},
+                      {"width", header.width},
+                      {"row_tokens", header.row_tokens},
+                      {"tokens", archive.tokens()},
+                      {"chunks", archive.chunks().size()},
+                      {"longest_chunk_tokens", longest},
+                      {"complete", archive.complete()},
+                      {"bytes", bytes},
+                      {"payload_bytes", payload},
+                      {"source_bytes", source_bytes},
+                      {"ratio", static_cast<double>(source_bytes) / static_cast<double>(std::max<uint64_t>(1, bytes))}};
+}
+
+bool IsArchive(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  char magic[4] = {};
+  return file.read(magic, 4) && std::string_view(magic, 4) == "SLUA";
+}
+
 Result<ordered_json> ReadJson(const fs::path& path) {
   SLUICE_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, 1 << 24));
   SLUICE_RETURN_IF_ERROR(CheckJsonDepth(text).WithContext(path.string()));
@@ -173,6 +210,7 @@ Result<ordered_json> Inspect(const fs::path& path) {
     return result;
   }
   if (IsPackFile(path)) return InspectPack(path);
+  if (IsArchive(path)) return InspectArchive(path);
   return InspectStream(path);
 }
 
@@ -195,8 +233,9 @@ std::string ToText(const ordered_json& result) {
 }  // namespace
 
 int RunInspect(int argc, char** argv) {
-  Verb verb("inspect", "Show what a stream, a pack, a trained codec, a model or a safetensors file holds.",
-            "  sluice inspect book.slc\n  sluice inspect static.pack --json\n  sluice inspect runs/a --json\n  sluice "
+  Verb verb("inspect", "Show what a stream, an archive, a pack, a trained codec, a model or a safetensors file holds.",
+            "  sluice inspect book.slc\n  sluice inspect hidden.sla\n  sluice inspect static.pack --json\n  sluice "
+            "inspect runs/a --json\n  sluice "
             "inspect models/default\n");
   fs::path path;
   verb.app().add_option("path", path, "A file or folder")->required();

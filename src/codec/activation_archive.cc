@@ -52,6 +52,7 @@ Result<ArchiveStats> PackTensor(const TensorView& tensor, const std::filesystem:
   const bool append = options.append && std::filesystem::exists(out);
   SLUICE_ASSIGN_OR_RETURN(ArchiveWriter writer,
                           append ? ArchiveWriter::Append(out, header) : ArchiveWriter::Create(out, header));
+  const uint64_t bytes_before = append ? writer.bytes_written() : 0;
   const uint64_t chunk = ChunkTokens(options.chunk_tokens, shape.width);
   const size_t token_bytes = shape.width * DTypeSize(tensor.dtype);
   for (uint64_t begin = 0; begin < shape.tokens; begin += chunk) {
@@ -64,7 +65,8 @@ Result<ArchiveStats> PackTensor(const TensorView& tensor, const std::filesystem:
     if (options.progress) SLUICE_RETURN_IF_ERROR(options.progress(begin + count, shape.tokens));
   }
   SLUICE_RETURN_IF_ERROR(writer.Finish());
-  return ArchiveStats{writer.bytes_written(), tensor.bytes.size(), shape.tokens, shape.width, true};
+  return ArchiveStats{writer.bytes_written(), tensor.bytes.size(), writer.bytes_written() - bytes_before,
+                      shape.tokens,           shape.width,         true};
 }
 
 Result<std::string> PrefixFor(const std::filesystem::path& out, const TensorView& view) {
@@ -168,8 +170,8 @@ Result<ArchiveStats> UnpackHidden(const std::filesystem::path& in, const std::fi
   if (!visited.ok()) return visited.WithContext(in.string());
   SLUICE_RETURN_IF_ERROR(file.Commit());
   const uint64_t source_bytes = (end - begin) * header.width * DTypeSize(header.source);
-  return ArchiveStats{std::filesystem::file_size(in, error), source_bytes, end - begin, header.width,
-                      archive.complete()};
+  return ArchiveStats{
+      std::filesystem::file_size(in, error), source_bytes, 0, end - begin, header.width, archive.complete()};
 }
 
 }  // namespace sluice

@@ -32,8 +32,9 @@ struct PackOptions {
 };
 
 struct ArchiveStats {
-  uint64_t bytes = 0;  ///< the archive
-  uint64_t source_bytes = 0;
+  uint64_t bytes = 0;         ///< the archive
+  uint64_t source_bytes = 0;  ///< of the tokens that were packed or unpacked, before packing
+  uint64_t packed_bytes = 0;  ///< what packing added to the archive; 0 after unpacking
   uint64_t tokens = 0;
   uint32_t width = 0;
   bool complete = true;  ///< false: the writer of the archive did not finish; what is complete was read

@@ -24,6 +24,9 @@ constexpr VerbEntry kVerbs[] = {
     {"encode", "text or hidden states -> compressed stream (runs only the layers before the cut)", sluice::RunEncode},
     {"decode", "compressed stream -> scored text or hidden states (runs only the layers after the cut)",
      sluice::RunDecode},
+    {"pack-hidden", "hidden states -> archive, without any model, lossless or within an error bound",
+     sluice::RunPackHidden},
+    {"unpack-hidden", "archive -> hidden states, all of them or a range of tokens", sluice::RunUnpackHidden},
     {"eval", "rate and quality of a codec on text, beside the uncut model and other codecs", nullptr},
     {"generate", "continue a prompt, uncut or through a codec", nullptr},
     {"study", "many trainings and measurements as one experiment, resumable", sluice::RunStudyVerb},
@@ -37,7 +40,7 @@ void PrintHelp() {
       "sluice {}: cut a transformer in two and send a few hundred bits a token across\n\n"
       "usage: sluice VERB [options]        sluice VERB --help for options and examples\n\n",
       SLUICE_VERSION);
-  for (const VerbEntry& verb : kVerbs) fmt::print("  {:<10} {}\n", verb.name, verb.summary);
+  for (const VerbEntry& verb : kVerbs) fmt::print("  {:<13} {}\n", verb.name, verb.summary);
   fmt::print(
       "\nA first walk, with the model and text that come with sluice:\n"
       "  sluice eval --model models/default --codec models/default-codec --text models/shakespeare-heldout.txt\n");

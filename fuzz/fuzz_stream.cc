@@ -47,7 +47,7 @@ void DecodePayload(std::span<const uint8_t> payload, size_t tokens, size_t width
 
 /// A token frame of the size that the repair assumes, its payload taken for its integers.
 void TakeToken(const Frame& frame, StreamReader& reader, StreamWriter& writer) {
-  FUZZ_REQUIRE(frame.rolling == writer.rolling() && frame.token_bits <= kTokenBits);
+  FUZZ_REQUIRE(frame.token_bits <= kTokenBits);
   FUZZ_REQUIRE(reader.Next().status().code() == StatusCode::kInvalidArgument);
   FUZZ_REQUIRE(!reader.Consume(frame.sections[0].size() + 1, {}).ok());
   const std::span<const uint8_t> payload = frame.sections[0].first(TokenPayloadSize(frame.sections[0]));
@@ -94,6 +94,8 @@ bool ReadAll(std::span<const uint8_t> bytes) {
     }
     if (!frame->has_value()) break;
     CheckFrame(header, **frame, tokens, bytes);
+    // From a frame on whose checksum does not match, the writer's rolling checksum is another.
+    if (verified) FUZZ_REQUIRE((*frame)->rolling == writer->rolling());
     tokens += uint64_t{(*frame)->batch} * (*frame)->tokens;
     verified &= TakeFrame(header, **frame, *reader, *writer);
   }

@@ -141,7 +141,7 @@ void MakePacks(const fs::path& folder) {
   writer.AddTensor({"wide", DType::kI32, {3, 2}, numbers});
   writer.AddTensor({"odd", DType::kI8, {1, 5}, std::span(numbers).first(5)});
   writer.AddTensor({"scalar", DType::kI16, {}, std::span(numbers).first(2)});
-  writer.SetOperatingPoints({{"usual", 0.01, 120.5}, {"", 0, 1}});
+  writer.SetOperatingPoints({{"usual", 0.01, 120.5}, {"low", 0, 1}});
   writer.SetMetadata(R"({"made by": "a generator"})");
   const std::vector<uint8_t> pack = OrThrow(writer.Serialize());
   seeds.Add("full", pack);
@@ -307,16 +307,17 @@ void MakeFrames(const fs::path& folder) {
 void MakeArchives(const fs::path& folder) {
   const Seeds archives(folder, "archive");
   const Seeds activations(folder, "activations");
-  const FidelitySpec specs[] = {{}, {Fidelity::kAbsolute, 0.01}, {Fidelity::kRelative, 0.001}, {Fidelity::kBits, 4}};
+  const FidelitySpec specs[] = {{}, {Fidelity::kAbsolute, 0.01}, {Fidelity::kRelative, 0.001}, {Fidelity::kBits, 30}};
   for (const DType dtype : {DType::kF32, DType::kF16, DType::kBf16}) {
     const std::string name(DTypeName(dtype));
-    const HiddenStates hidden = MakeHidden(1, 48, 5, 9);
+    const HiddenStates hidden = MakeHidden(1, 96, 5, 9);
     const fs::path source = archives.Path(name + ".safetensors");
     OrThrow(SaveHidden(source, hidden, dtype));
     for (const FidelitySpec& spec : specs) {
       const std::string kind = std::to_string(static_cast<int>(spec.kind));
-      OrThrow(
-          PackHidden(source, "", archives.Path(name + "-" + kind), {.fidelity = spec, .chunk_tokens = 20}).status());
+      OrThrow(PackHidden(source, "", archives.Path(name + "-" + kind),
+                         {.fidelity = spec, .chunk_tokens = spec.kind == Fidelity::kBits ? 96u : 40u})
+                  .status());
       const std::vector<uint8_t> bytes = OrThrow(FromFloats(hidden.values.View().all(), dtype));
       const uint8_t type = dtype == DType::kF32 ? 0 : dtype == DType::kF16 ? 1 : 2;
       std::vector<uint8_t> input = {type, static_cast<uint8_t>(spec.kind), 80, 33, 4};
@@ -357,7 +358,7 @@ std::vector<uint8_t> RansInput(uint8_t lanes, uint8_t precision, uint8_t kinds) 
 }
 
 void MakeRans(const fs::path& folder) {
-  const Seeds decode(folder, "rans_decode");
+  const Seeds decode(folder, "rans");
   const Seeds round_trip(folder, "round_trip");
   for (const uint8_t lanes : {1, 2, 4, 8, 16, 32, 64}) {
     for (const uint8_t kinds : {0x00, 0x55, 0xAA, 0xE4}) {

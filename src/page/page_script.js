@@ -167,6 +167,7 @@
       const above = y - 6 * dpr > bbox.top + 12 * dpr;
       write(reference.name, bbox.left + 6 * dpr, above ? y - 6 * dpr : y + 15 * dpr);
     }
+    const taken = [];
     labels.forEach((list, s) => {
       if (!u.series[s + 1].show) return;
       ctx.fillStyle = colour("text");
@@ -174,7 +175,13 @@
         if (!label) return;
         const x = u.valToPos(u.data[0][i], "x", true), y = u.valToPos(u.data[s + 1][i], "y", true);
         if (x < bbox.left || x > bbox.left + bbox.width || y < bbox.top || y > bbox.top + bbox.height) return;
-        const right = x + ctx.measureText(label).width + 10 * dpr < bbox.left + bbox.width;
+        const width = ctx.measureText(label).width, right = x + width + 10 * dpr < bbox.left + bbox.width;
+        // A label on top of another says nothing; the point itself still tells its name.
+        const box = { left: right ? x + 8 * dpr : x - 8 * dpr - width, top: y - 21 * dpr, width, height: 14 * dpr };
+        const free = taken.every((one) => box.left > one.left + one.width || one.left > box.left + box.width ||
+          box.top > one.top + one.height || one.top > box.top + box.height);
+        if (!free) return;
+        taken.push(box);
         ctx.textAlign = right ? "left" : "right";
         write(label, x + (right ? 8 : -8) * dpr, y - 9 * dpr);
       });

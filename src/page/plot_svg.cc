@@ -103,7 +103,29 @@ std::string Axes(const PlotBlock& plot, const Axis& x, const Axis& y, double bot
   return svg + Text(18, (kTop + bottom) / 2, "middle", plot.y_label, turn.c_str());
 }
 
-std::string Curve(const PlotSeries& series, size_t index, const Axis& x, const Axis& y) {
+// Labels of points; one that would lie on another is left out. Widths are guessed, there is no font here.
+class Labels {
+ public:
+  std::string Place(double x, double y, const std::string& text) {
+    constexpr double kLetter = 6.5, kHeightOfLabel = 13;
+    const double width = kLetter * static_cast<double>(text.size());
+    const bool right = x + width + 8 < kWidth - kRight;
+    const double left = right ? x + 7 : x - 7 - width;
+    for (const auto& [other, top, end] : taken_) {
+      if (left < end && other < left + width && std::abs(top - y) < kHeightOfLabel) return "";
+    }
+    taken_.push_back({left, y, left + width});
+    return Text(x + (right ? 7 : -7), y - 6, right ? "start" : "end", text, " font-size=\"11\"");
+  }
+
+ private:
+  struct Box {
+    double left, top, right;
+  };
+  std::vector<Box> taken_;
+};
+
+std::string Curve(const PlotSeries& series, size_t index, const Axis& x, const Axis& y, Labels& labels) {
   std::vector<size_t> order;
   for (size_t i = 0; i < series.x.size(); ++i) {
     if (x.Usable(series.x[i]) && y.Usable(series.y[i])) order.push_back(i);
@@ -116,10 +138,7 @@ std::string Curve(const PlotSeries& series, size_t index, const Axis& x, const A
     points += fmt::format("{:.1f},{:.1f} ", px, py);
     if (series.points || order.size() == 1)
       svg += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3.5\" fill=\"{}\"/>\n", px, py, colour);
-    if (i < series.labels.size() && !series.labels[i].empty()) {
-      const bool right = px < kWidth - kRight - 90;
-      svg += Text(px + (right ? 7 : -7), py - 6, right ? "start" : "end", series.labels[i], " font-size=\"11\"");
-    }
+    if (i < series.labels.size() && !series.labels[i].empty()) svg += labels.Place(px, py, series.labels[i]);
   }
   if (series.line) {
     svg = fmt::format(
@@ -171,7 +190,8 @@ std::string RenderPlotSvg(const PlotBlock& plot) {
     svg += Line(kLeft, y.At(reference.y), kWidth - kRight, y.At(reference.y), "#56616f", "4 4");
     svg += Text(kLeft + 6, y.At(reference.y) - 6, "start", reference.name, " fill=\"#56616f\"");
   }
-  for (size_t i = 0; i < plot.series.size(); ++i) svg += Curve(plot.series[i], i, x, y);
+  Labels labels;
+  for (size_t i = 0; i < plot.series.size(); ++i) svg += Curve(plot.series[i], i, x, y, labels);
   return svg + Legend(plot, kHeight + 6) + "</svg>\n";
 }
 

@@ -28,6 +28,7 @@ TEST(FrequencyTableTest, MatchesTheFourGuarantees) {
     RC_ASSERT(frequencies.ok());
     RC_ASSERT(frequencies->size() == weights.size());
     RC_ASSERT(*std::min_element(frequencies->begin(), frequencies->end()) >= 1u);
+    RC_ASSERT(*std::max_element(frequencies->begin(), frequencies->end()) < 1u << precision);
     RC_ASSERT(std::accumulate(frequencies->begin(), frequencies->end(), uint64_t{0}) == uint64_t{1} << precision);
   }));
 }

@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
+#include <algorithm>
 #include <cmath>
 #include <deque>
 #include <limits>
+#include <numeric>
 #include <random>
 
 #include "base/bytes.h"
@@ -149,6 +151,20 @@ TEST(GaussianTablesTest, CostsLittleOverTheEntropyAtEveryOffset) {
         EXPECT_LT(one.bits / one.entropy - 1, offsets == 8 && mean_q4 % 2 != 0 ? 0.02 : 0.002)
             << offsets << " " << i << " " << mean_q4;
       }
+    }
+  }
+}
+
+TEST(GaussianTablesTest, MatchesTheFourGuaranteesAtEveryPrecision) {
+  for (int precision = kMinTablePrecision; precision <= kMaxTablePrecision; ++precision) {
+    const GaussianTables tables = *GaussianTables::Create(precision, 8);
+    for (int i = 0; i < kGaussianScales * 8; ++i) {
+      const StaticTable& table = tables.At(i / 8, i % 8);
+      const std::vector<uint32_t> frequencies = table.Frequencies();
+      ASSERT_EQ(frequencies.size(), table.count() + 1) << "the support and one escape, nothing else";
+      ASSERT_GE(*std::min_element(frequencies.begin(), frequencies.end()), 1u);
+      ASSERT_LT(*std::max_element(frequencies.begin(), frequencies.end()), 1u << precision);
+      ASSERT_EQ(std::accumulate(frequencies.begin(), frequencies.end(), uint64_t{0}), uint64_t{1} << precision);
     }
   }
 }

@@ -105,7 +105,8 @@ class FileRules {
 
   void CheckOutside(const std::string& name) {
     const std::string library = table_.LibraryOf(name);
-    const bool standard = library.empty() && name.find_first_of("./") == std::string::npos;
+    const bool c_standard = IsPublic(file_.path) && (name == "stddef.h" || name == "stdint.h");  // for callers in C
+    const bool standard = c_standard || (library.empty() && name.find_first_of("./") == std::string::npos);
     if (standard || library == "any") {
       if (IsPublic(file_.path) && !standard)
         Add(line_, "<" + name + ">: a public header includes only the standard library");

@@ -1,12 +1,12 @@
-/* tiny_decoder: reads streams and self-contained frames of sluice (docs/format.md) with the C library alone.
+/* tiny_decoder: reads streams, self-contained frames and archives of sluice (docs/format.md) with the C library alone.
  *
- *   tiny_decoder IN OUT              plain codecs fp32, fp16, bf16, int8, q80
+ *   tiny_decoder IN OUT              plain codecs fp32, fp16, bf16, int8, q80, and archives
  *   tiny_decoder --pack PACK IN OUT  and codec "static" of a pack
  *
- * OUT gets the hidden states as little-endian f32, [T, d] or [B, T, d]. A line on standard output says their shape. On
- * an error the status' name is printed on standard error and is the exit code: 3 Truncated, 4 Corrupt, 5 Unsupported,
- * 6 Mismatch, 7 Io, 2 for wrong use. Written from the document, to show that it suffices; it is made to be read and is
- * slow. The numbers in comments are the document's sections. */
+ * OUT gets the hidden states as little-endian f32, [T, d] or [B, T, d]; those of an archive in the type that it gives.
+ * A line on standard output says their shape. On an error the status' name is printed on standard error and is the exit
+ * code: 3 Truncated, 4 Corrupt, 5 Unsupported, 6 Mismatch, 7 Io, 2 for wrong use. Written from the document, to show
+ * that it suffices; it is made to be read and is slow. The numbers in comments are the document's sections. */
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -192,7 +192,7 @@ static u64 long_hash(const u8* in, u64 n, u64 seed) {
   return avalanche3(h);
 }
 /* C(bytes, seed) */
-static u32 checksum(const u8* in, u64 n, u32 seed) {
+static u32 checksum(const u8* in, u64 n, u64 seed) {
   u64 h = n <= 16 ? short_hash(in, n, seed) : n <= 240 ? middle_hash(in, n, seed) : long_hash(in, n, seed);
   return (u32)(h ^ h >> 32);
 }
@@ -715,6 +715,225 @@ static void write_rows(const Stream* s, FILE* out) {
   }
 }
 
+/* Archives (5) */
+
+typedef struct {
+  u32 source, fidelity, d; /* source: 1 f32, 2 f16, 3 bf16 */
+  FILE* out;
+} Archive;
+
+typedef struct {
+  const u8* p;
+  u64 bits, at;
+} Bits;
+
+static u32 next_bits(Bits* b, int n) {
+  u32 value = 0;
+  for (int i = 0; i < n; ++i, ++b->at) {
+    check(b->at < b->bits, TRUNCATED);
+    value |= (u32)(b->p[b->at / 8] >> (b->at % 8) & 1) << i;
+  }
+  return value;
+}
+static u32 bits_of(float v) {
+  u32 bits;
+  memcpy(&bits, &v, 4);
+  return bits;
+}
+static u32 to_half(float f) {
+  u32 sign = bits_of(f) >> 16 & 0x8000;
+  double a = fabs((double)f), unit = 0x1p-24;
+  if (a >= 65520) return sign | 0x7C00;
+  while (a / unit >= 2048) unit *= 2;
+  u32 m = (u32)nearbyint(a / unit), e = 0; /* ties to even; 2048 runs over into the exponent by itself */
+  for (double u = 0x1p-24; u < unit; u *= 2) ++e;
+  return sign | ((e << 10) + m);
+}
+static u32 to_bfloat(float f) {
+  u32 bits = bits_of(f);
+  return (bits + 0x7FFF + (bits >> 16 & 1)) >> 16;
+}
+/* An element: its own bits as the source type has them, or a value. */
+static void put_element(const Archive* a, int own, u32 bits, float value) {
+  u8 bytes[4];
+  int wide = a->source == 1 || a->fidelity != 0;
+  if (own && wide) bits = a->source == 1 ? bits : a->source == 2 ? bits_of(half(bits)) : bits << 16;
+  if (!own) bits = wide ? bits_of(value) : a->source == 2 ? to_half(value) : to_bfloat(value);
+  put32(bits, bytes);
+  check(fwrite(bytes, 1, wide ? 4 : 2, a->out) == (wide ? 4u : 2u), IO);
+}
+
+typedef struct {
+  double step;
+  int m, signed_zero, classes, spreads[32];
+  float weight[32];
+  const u8 *center, *spread;
+  Table rows, residual[84];
+} Model;
+
+static void read_frequencies(Table* t, Reader* r, u32 n) {
+  t->count = n - 1;
+  t->starts = allocate(n + 1, sizeof(u32));
+  for (u32 i = 0; i < n; ++i) {
+    u64 f = varint(r);
+    check(f >= 1 && f <= 4095, CORRUPT);
+    t->starts[i + 1] = t->starts[i] + (u32)f;
+  }
+  check(t->starts[n] == 4096, CORRUPT);
+}
+static void read_model(Model* m, Reader* r, u32 d) {
+  u64 bits = le64(take(r, 8));
+  memset(m, 0, sizeof(*m));
+  memcpy(&m->step, &bits, 8);
+  m->m = *take(r, 1);
+  m->signed_zero = *take(r, 1);
+  check(m->step >= 0 && m->step <= 1.7976931348623157e308 && m->m <= 23 && m->signed_zero <= 1, CORRUPT);
+  check(m->step == 0 || (m->m == 0 && m->signed_zero == 0), CORRUPT);
+  m->center = take(r, 2 * (u64)d);
+  m->spread = take(r, 2 * (u64)d);
+  for (u32 i = 0; i < d; ++i) {
+    int spread = (int16_t)le16(m->spread + 2 * i);
+    check((le16(m->center + 2 * i) & 0x7F80) != 0x7F80 && spread >= -500 && spread <= 500, CORRUPT);
+  }
+  m->classes = *take(r, 1);
+  check(m->classes >= 2 && m->classes <= 32, CORRUPT);
+  for (int i = 0; i < m->classes; ++i) {
+    u32 w = *take(r, 1);
+    check(w >= 1 && w <= 64, CORRUPT);
+    m->weight[i] = (float)w / 64;
+    m->spreads[i] = (int8_t)*take(r, 1);
+  }
+  read_frequencies(&m->rows, r, (u32)m->classes);
+  for (int i = 0; i < 84; ++i) {
+    u64 n = varint(r), z;
+    if (n == 0) continue;
+    check(n >= 3 && n <= 256, CORRUPT);
+    z = varint(r);
+    check(z <= 8192, CORRUPT);
+    m->residual[i].first = (i64)(z >> 1) ^ -(i64)(z & 1);
+    read_frequencies(&m->residual[i], r, (u32)n);
+  }
+}
+static int clamp(int v, int low, int high) { return v < low ? low : v > high ? high : v; }
+static int log2_of(u32 v) {
+  int l = 0;
+  while (v >> l > 1) ++l;
+  return l;
+}
+/* What symbol s says, at bucket b of width 2^k. */
+static float read_value(const Model* m, Bits* raw_bits, int s, i64 first, i64 b, int k) {
+  if (s == 1) return m->signed_zero && next_bits(raw_bits, 1) ? -0.0f : 0.0f;
+  i64 i = s == 2 ? (i64)next_bits(raw_bits, 22) - (1 << 21) : b + first + s - 3, v;
+  u32 q = (u32)(i < 0 ? -1 - i : i);
+  double value;
+  if (m->step != 0) {
+    v = i * ((i64)1 << k) + next_bits(raw_bits, k);
+    check(v >= -(1 << 24) && v <= 1 << 24, CORRUPT);
+    return (float)v;
+  }
+  if (q > 0) {
+    int n = clamp(m->m - log2_of(q), 0, 32);
+    value = ldexp((double)(((u64)q << n) + next_bits(raw_bits, n)), k - n);
+  } else {
+    int z = 0;
+    while (next_bits(raw_bits, 1) == 0) check(++z <= 8, CORRUPT);
+    value = ldexp((double)(((u32)1 << m->m) + next_bits(raw_bits, m->m)), k - 1 - z - m->m);
+  }
+  return (float)(i < 0 ? -value : value);
+}
+static void read_row(const Archive* a, const Model* m, Coder* c, Bits* raw_bits, int class, const float* reference,
+                     float* row) {
+  int grid = m->step != 0;
+  for (u32 j = 0; j < a->d; ++j) {
+    float center = float_of((u32)le16(m->center + 2 * j) << 16), p = class ? reference[j] : center;
+    float deviation = p - center, weighted = m->weight[class] * deviation, x = center + weighted;
+    int level = (int16_t)le16(m->spread + 2 * j) + m->spreads[class], quarter = (level + 4096) / 4 - 1024;
+    int exponent = (int)(bits_of(x) >> 23 & 255) - 127 - m->m, k;
+    k = grid ? clamp(quarter - 2, 0, 24) : clamp(quarter - 2 > exponent ? quarter - 2 : exponent, -90, 90);
+    float y = ldexpf(x, -k);
+    y = y < -1048576.0f ? -1048576.0f : y > 1048576.0f ? 1048576.0f : y;
+    float b = floorf(y), inside = y - b;
+    int ratio = clamp(level - 4 * k + 12, 0, 23), phase = clamp((int)(4 * inside), 0, 3);
+    const Table* t = &m->residual[ratio < 20 ? 4 * ratio + phase : ratio + 60];
+    check(t->starts != NULL, CORRUPT);
+    int s = (int)pop(c, t);
+    if (s == 0) {
+      put_element(a, 1, next_bits(raw_bits, a->source == 1 ? 32 : 16), 0);
+      row[j] = center;
+      continue;
+    }
+    row[j] = read_value(m, raw_bits, s, t->first, (i64)b, k);
+    put_element(a, 0, 0, grid ? (float)(row[j] * m->step) : row[j]);
+  }
+}
+static void read_chunk(const Archive* a, Reader r, u64 tokens) {
+  static Model model;
+  u64 count = tokens * a->d, size = a->source == 1 ? 4 : 2, last = 0;
+  u32 kind = *take(&r, 1);
+  check(kind <= 1, CORRUPT);
+  if (kind == 0) {
+    const u8* p = take(&r, count * size);
+    check(r.left == 0, CORRUPT);
+    for (u64 i = 0; i < count; ++i) put_element(a, 1, size == 4 ? le32(p + 4 * i) : le16(p + 2 * i), 0);
+    return;
+  }
+  read_model(&model, &r, a->d);
+  u64 stream = varint(&r);
+  const u8* bytes = take(&r, stream);
+  Bits raw_bits = {r.p, 8 * r.left, 0};
+  Coder c;
+  int lanes = 1;
+  while (lanes < 32 && (u64)lanes * 2 * 4096 <= tokens + count) lanes *= 2;
+  open_stream(&c, bytes, stream, lanes, 12);
+  u8* classes = allocate(tokens, 1);
+  float* values = allocate(count, sizeof(float));
+  for (u64 t = 0; t < tokens; ++t) classes[t] = (u8)pop(&c, &model.rows);
+  for (u64 t = 0; t < tokens; ++t) {
+    if (classes[t] != 0) {
+      if (next_bits(&raw_bits, 1) == 0)
+        last = t == 0 ? 0 : next_bits(&raw_bits, t == 1 ? 0 : log2_of((u32)t - 1) + 1) + (u64)1;
+      check(last != 0 && last <= t, CORRUPT);
+    }
+    read_row(a, &model, &c, &raw_bits, classes[t], values + (t - last) * a->d, values + t * a->d);
+  }
+  finish_stream(&c);
+  check(raw_bits.bits - raw_bits.at < 8 && next_bits(&raw_bits, (int)(raw_bits.bits - raw_bits.at)) == 0, CORRUPT);
+  free(classes);
+  free(values);
+  free(model.rows.starts);
+  for (int i = 0; i < 84; ++i) free(model.residual[i].starts);
+}
+static void read_archive(Archive* a, const u8* bytes, u64 size) {
+  u64 tokens = 0, chunks = 0, at = 40;
+  check(size < 5 || bytes[4] == 1, UNSUPPORTED);
+  check(size >= 40, TRUNCATED);
+  check(checksum(bytes, 36, 0) == le32(bytes + 36), CORRUPT);
+  a->source = bytes[5];
+  a->fidelity = bytes[6];
+  a->d = le32(bytes + 8);
+  check(a->source >= 1 && a->source <= 3 && a->fidelity <= 3 && bytes[7] == 0 && le64(bytes + 28) == 0, UNSUPPORTED);
+  check(a->d >= 1 && a->d <= 65536, CORRUPT);
+  while (size - at >= 20) { /* what a writer that died left behind is passed over */
+    const u8* h = bytes + at;
+    u64 n = le32(h + 4), payload = le32(h + 8);
+    check(checksum(h, 16, at) == le32(h + 16), CORRUPT);
+    at += 20;
+    if (!memcmp(h, "END ", 4)) {
+      check(n == (u32)chunks && payload == 0 && le32(h + 12) == (u32)tokens && at == size, CORRUPT);
+      break;
+    }
+    check(!memcmp(h, "CHNK", 4) && n >= 1 && n <= 1 << 20 && n * a->d <= 1 << 26 && payload <= 1 << 29, CORRUPT);
+    if (size - at < payload) break;
+    check(checksum(bytes + at, payload, 0) == le32(h + 12), CORRUPT);
+    Reader r = {bytes + at, payload, TRUNCATED};
+    read_chunk(a, r, n);
+    at += payload;
+    tokens += n;
+    ++chunks;
+  }
+  printf("archive of %llu tokens, width %llu\n", (unsigned long long)tokens, (unsigned long long)a->d);
+}
+
 static u8* read_file(const char* path, u64* size) {
   FILE* file = fopen(path, "rb");
   check(file != NULL && fseek(file, 0, SEEK_END) == 0, IO);
@@ -740,13 +959,21 @@ int main(int argc, char** argv) {
     read_pack(&pack, bytes, size);
   }
   u8* bytes = read_file(argv[argc - 2], &size);
-  Reader reader = {bytes, size, TRUNCATED};
-  read_stream(&stream, reader, with_pack ? &pack : NULL);
-  FILE* out = fopen(argv[argc - 1], "wb");
-  check(out != NULL, IO);
-  write_rows(&stream, out);
+  FILE* out;
+  if (size >= 4 && !memcmp(bytes, "SLUA", 4)) {
+    Archive archive = {0, 0, 0, fopen(argv[argc - 1], "wb")};
+    out = archive.out;
+    check(out != NULL, IO);
+    read_archive(&archive, bytes, size);
+  } else {
+    Reader reader = {bytes, size, TRUNCATED};
+    read_stream(&stream, reader, with_pack ? &pack : NULL);
+    out = fopen(argv[argc - 1], "wb");
+    check(out != NULL, IO);
+    write_rows(&stream, out);
+    printf("%llu rows of %llu tokens, width %llu\n", (unsigned long long)stream.batch,
+           (unsigned long long)(stream.tokens / stream.batch), (unsigned long long)stream.d);
+  }
   check(fclose(out) == 0, IO);
-  printf("%llu rows of %llu tokens, width %llu\n", (unsigned long long)stream.batch,
-         (unsigned long long)(stream.tokens / stream.batch), (unsigned long long)stream.d);
   return 0;
 }

@@ -8,6 +8,7 @@
 #include <map>
 #include <sstream>
 
+#include "codec/activation_archive.h"
 #include "codec/pack_stream.h"
 #include "format/temporary_folder.h"
 #include "plain/hidden_stream.h"
@@ -34,6 +35,11 @@ Result<HiddenStates> DecodeFile(const fs::path& path, const fs::path& pack) {
   if (pack.empty()) return DecodeHidden(AsBytes(text));
   SLUICE_ASSIGN_OR_RETURN(const auto codec, PackCodec::Open(pack));
   return DecodeHidden(*codec, AsBytes(text));
+}
+
+Result<std::vector<uint8_t>> DecodeArchive(const fs::path& path) {
+  SLUICE_ASSIGN_OR_RETURN(const ArchiveReader archive, ArchiveReader::Open(path));
+  return ReadTokens(archive, 0, archive.tokens());
 }
 
 struct TinyResult {
@@ -86,6 +92,14 @@ TEST(FormatGoldenTest, MatchesEveryStreamInTheLibraryAndInTheTinyDecoder) {
       EXPECT_TRUE(tiny.bytes == bytes) << "the tiny decoder gives other floats";
     }
   }
+  for (const fs::path& path : FilesOf(kGolden / "decode", ".sla")) {
+    SCOPED_TRACE(path.filename().string());
+    const auto bytes = DecodeArchive(path);
+    ASSERT_TRUE(bytes.ok()) << bytes.status().ToString();
+    EXPECT_EQ(ToHex(Sha256::Of(*bytes)), hashes.at(path.filename().string()));
+    EXPECT_TRUE(RunTiny(path, {}).bytes == std::string(bytes->begin(), bytes->end()));
+    ++seen;
+  }
   EXPECT_EQ(seen, hashes.size());
 }
 
@@ -111,6 +125,14 @@ TEST(FormatGoldenTest, RejectsEveryDamagedStreamByName) {
     ++seen;
   }
   EXPECT_GE(seen, 30u);
+}
+
+TEST(FormatGoldenTest, RejectsEveryDamagedArchiveByName) {
+  for (const fs::path& path : FilesOf(kGolden / "decode_errors", ".sla")) {
+    SCOPED_TRACE(path.filename().string());
+    EXPECT_EQ(DecodeArchive(path).status().code(), CodeNamed(path)) << DecodeArchive(path).status().ToString();
+    EXPECT_EQ(RunTiny(path, {}).exit_code, ExitCode(CodeNamed(path)));
+  }
 }
 
 TEST(FormatGoldenTest, RejectsEveryDamagedPackByName) {

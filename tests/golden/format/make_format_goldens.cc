@@ -4,8 +4,10 @@
 #include <cstdio>
 #include <filesystem>
 #include <map>
+#include <tuple>
 
 #include "base/bytes.h"
+#include "codec/activation_archive.h"
 #include "codec/pack_stream.h"
 #include "codec/static_fit.h"
 #include "plain/hidden_stream.h"
@@ -216,6 +218,44 @@ void MakePackErrors(const Bytes& pack) {
   for (const auto& [name, bytes] : files) Save(std::string("decode_errors/") + name + ".pack", bytes);
 }
 
+void MakeArchives() {
+  const fs::path states = g_out / "decode/states.safetensors", archive = g_out / "decode/made.sla";
+  const std::vector<std::tuple<const char*, DType, FidelitySpec>> kinds = {
+      {"archive-f32", DType::kF32, {Fidelity::kLossless, 0}},
+      {"archive-f16", DType::kF16, {Fidelity::kLossless, 0}},
+      {"archive-bf16", DType::kBf16, {Fidelity::kLossless, 0}},
+      {"archive-absolute", DType::kF32, {Fidelity::kAbsolute, 0.05}},
+      {"archive-relative", DType::kF16, {Fidelity::kRelative, 0.01}},
+      {"archive-bits", DType::kF32, {Fidelity::kBits, 4}}};
+  for (const auto& [name, dtype, fidelity] : kinds) {
+    HiddenStates hidden = Numbers(1, 150, 12, 0.5, 8);
+    Check(SaveHidden(states, hidden, dtype));
+    PackOptions options;
+    options.fidelity = fidelity;
+    options.chunk_tokens = 90;
+    Check(PackHidden(states, "", archive, options).status());
+    const std::string bytes = Value(ReadFile(archive));
+    Save(std::string("decode/") + name + ".sla", Bytes(bytes.begin(), bytes.end()));
+  }
+  fs::remove(states);
+  fs::remove(archive);
+}
+
+void MakeArchiveErrors(const Bytes& archive) {
+  const auto with = [&](size_t at, uint8_t mask, size_t size) {
+    Bytes bytes = archive;
+    bytes[at] = static_cast<uint8_t>(bytes[at] ^ mask);
+    bytes.resize(size);
+    return bytes;
+  };
+  const std::vector<std::pair<const char*, Bytes>> files = {{"Corrupt-payload", with(200, 1, archive.size())},
+                                                            {"Corrupt-header", with(9, 1, archive.size())},
+                                                            {"Corrupt-chunk-header", with(45, 1, archive.size())},
+                                                            {"Unsupported-version", with(4, 2, archive.size())},
+                                                            {"Truncated-header", with(39, 0, 39)}};
+  for (const auto& [name, bytes] : files) Save(std::string("decode_errors/") + name + ".sla", bytes);
+}
+
 void MakeErrors() {
   const auto bytes = [](const char* name) {
     const std::string text = Value(ReadFile(g_out / "decode" / name));
@@ -223,20 +263,29 @@ void MakeErrors() {
   };
   MakeStreamErrors(bytes("fp16.slc"), bytes("static-chunks.slc"), bytes("static-tokens.slc"));
   MakePackErrors(bytes("static.pack"));
+  MakeArchiveErrors(bytes("archive-f32.sla"));
 }
 
-// What each stream decodes to: a line of hash and name for each.
+// What a stream or an archive decodes to.
+std::string HashOf(const fs::path& path) {
+  const std::string name = path.filename().string();
+  if (path.extension() == ".sla") {
+    const ArchiveReader archive = Value(ArchiveReader::Open(path));
+    return ToHex(Sha256::Of(Value(ReadTokens(archive, 0, archive.tokens()))));
+  }
+  const std::string text = Value(ReadFile(path));
+  const fs::path pack = g_out / "decode" / (name.substr(0, name.find_first_of("-.")) + ".pack");
+  const HiddenStates hidden = fs::exists(pack) ? Value(DecodeHidden(*Value(PackCodec::Open(pack)), AsBytes(text)))
+                                               : Value(DecodeHidden(AsBytes(text)));
+  const size_t size = 4 * hidden.values.rows() * hidden.values.cols();
+  return ToHex(Sha256::Of({reinterpret_cast<const uint8_t*>(hidden.values.data()), size}));
+}
+
 void MakeHashes() {
   std::map<std::string, std::string> lines;
   for (const auto& entry : fs::recursive_directory_iterator(g_out / "decode")) {
-    if (entry.path().extension() != ".slc") continue;
-    const std::string name = entry.path().filename().string();
-    const std::string text = Value(ReadFile(entry.path()));
-    const fs::path pack = g_out / "decode" / (name.substr(0, name.find_first_of("-.")) + ".pack");
-    const HiddenStates hidden = fs::exists(pack) ? Value(DecodeHidden(*Value(PackCodec::Open(pack)), AsBytes(text)))
-                                                 : Value(DecodeHidden(AsBytes(text)));
-    const size_t size = 4 * hidden.values.rows() * hidden.values.cols();
-    lines[name] = ToHex(Sha256::Of({reinterpret_cast<const uint8_t*>(hidden.values.data()), size}));
+    const fs::path suffix = entry.path().extension();
+    if (suffix == ".slc" || suffix == ".sla") lines[entry.path().filename().string()] = HashOf(entry.path());
   }
   std::string text;
   for (const auto& [name, hash] : lines) text += hash + " " + name + "\n";
@@ -254,6 +303,7 @@ int main(int argc, char** argv) {
   sluice::g_out = argv[1];
   sluice::MakePlainStreams();
   sluice::MakeCodedStreams();
+  sluice::MakeArchives();
   sluice::MakeErrors();
   sluice::MakeHashes();
   return 0;

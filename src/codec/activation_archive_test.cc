@@ -97,6 +97,69 @@ TEST(ActivationCoderTest, MatchesItsErrorBounds) {
   }
 }
 
+// Distributions that hurt: a few huge outliers, many scales at once, two far modes, exact zeros, a constant.
+std::vector<std::vector<float>> HostileSamples(size_t count) {
+  std::mt19937 random(12);
+  std::normal_distribution<float> normal;
+  std::vector<std::vector<float>> samples(5, std::vector<float>(count));
+  for (size_t i = 0; i < count; ++i) {
+    const float x = normal(random);
+    samples[0][i] = random() % 50 == 0 ? 1e6f * x : 1e-3f * x;
+    samples[1][i] = std::ldexp(x, static_cast<int>(random() % 200) - 100);
+    samples[2][i] = (random() % 2 == 0 ? 5e4f : -5e4f) + x;
+    samples[3][i] = random() % 4 == 0 ? x : (random() % 2 == 0 ? 0.0f : -0.0f);
+    samples[4][i] = 0.1f;
+  }
+  return samples;
+}
+
+TEST(ActivationCoderTest, MatchesItsBoundsOnHostileDistributions) {
+  const std::vector<FidelitySpec> specs = {{Fidelity::kAbsolute, 1e-6}, {Fidelity::kAbsolute, 0.02},
+                                           {Fidelity::kAbsolute, 1e4},  {Fidelity::kRelative, 1e-6},
+                                           {Fidelity::kRelative, 0.05}, {Fidelity::kRelative, 0.9}};
+  for (const std::vector<float>& values : HostileSamples(kTokens * kWidth)) {
+    const std::vector<uint8_t> bytes = *FromFloats(values, DType::kF32);
+    ExpectRoundTrip(bytes, DType::kF32, kTokens, kWidth);
+    for (const FidelitySpec& spec : specs) {
+      const std::vector<uint8_t> payload = *EncodeActivations(bytes, DType::kF32, kTokens, kWidth, spec);
+      EXPECT_LE(payload.size(), bytes.size() + 1);
+      const auto decoded = DecodeActivations(payload, DType::kF32, kTokens, kWidth, spec);
+      ASSERT_TRUE(decoded.ok()) << decoded.status().ToString();
+      for (size_t i = 0; i < values.size(); ++i) {
+        const double x = values[i], y = LoadLe<float>(decoded->data() + 4 * i);
+        ASSERT_LE(std::fabs(y - x), spec.kind == Fidelity::kAbsolute ? spec.bound : spec.bound * std::fabs(x))
+            << i << ": " << x << " bound " << spec.bound;
+      }
+    }
+  }
+}
+
+TEST(ActivationCoderTest, RejectsDamagedFieldsWithTheirStatus) {
+  const std::vector<uint8_t> good =
+      *EncodeActivations(*FromFloats(Sample(kTokens, kWidth), DType::kF16), DType::kF16, kTokens, kWidth, {});
+  const auto code_with = [&](size_t at, uint8_t byte) {
+    std::vector<uint8_t> bad = good;
+    bad[at] = byte;
+    return DecodeActivations(bad, DType::kF16, kTokens, kWidth, {}).status().code();
+  };
+  EXPECT_EQ(code_with(0, 2), StatusCode::kCorrupt);                       // mode
+  EXPECT_EQ(code_with(8, 0xFF), StatusCode::kCorrupt);                    // step: negative
+  EXPECT_EQ(code_with(9, 24), StatusCode::kCorrupt);                      // mantissa
+  EXPECT_EQ(code_with(10, 2), StatusCode::kCorrupt);                      // sign of zero
+  EXPECT_EQ(code_with(11 + 2 * kWidth + 1, 0x7F), StatusCode::kCorrupt);  // spread
+  EXPECT_EQ(code_with(11 + 4 * kWidth, 1), StatusCode::kCorrupt);         // classes
+  EXPECT_EQ(code_with(11 + 4 * kWidth, 33), StatusCode::kCorrupt);
+  EXPECT_EQ(code_with(11 + 4 * kWidth + 1, 0), StatusCode::kCorrupt);  // weight
+  std::vector<uint8_t> longer = good;
+  longer.push_back(0);
+  EXPECT_EQ(DecodeActivations(longer, DType::kF16, kTokens, kWidth, {}).status().code(), StatusCode::kCorrupt);
+  for (const size_t size : {size_t{0}, size_t{5}, 11 + 3 * kWidth, good.size() - 1}) {
+    EXPECT_EQ(DecodeActivations(std::span(good).first(size), DType::kF16, kTokens, kWidth, {}).status().code(),
+              StatusCode::kTruncated)
+        << size;
+  }
+}
+
 TEST(ActivationCoderTest, CostsAtMostTheBitsAskedFor) {
   const std::vector<uint8_t> bytes = *FromFloats(Sample(2000, kWidth), DType::kF32);
   double last_error = 1e9;

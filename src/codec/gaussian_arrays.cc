@@ -66,6 +66,9 @@ Status GaussianArrayEncoder::PrependAll(std::span<const T> values, const Gaussia
     end -= size;
     block_.TakeParameters(tables_.tables(), parameters, end, size);
     block_.TakeValues(values.subspan(end, size));
+    const size_t next = end - std::min(end, GaussianBlock::kSize);  // backwards, which no processor foresees
+    parameters.Prefetch(next, end);
+    for (size_t i = next; i < end; i += 64 / sizeof(T)) __builtin_prefetch(values.data() + i);
     PrependBlock(values.data() + end);
   }
   return OkStatus();
@@ -141,6 +144,7 @@ Status GaussianArrayDecoder::DecodeAll(const GaussianParameters& parameters, std
   for (size_t begin = 0; begin < values.size();) {
     const size_t size = std::min(values.size() - begin, GaussianBlock::kSize);
     block_.TakeParameters(tables_.tables(), parameters, begin, size);
+    parameters.Prefetch(begin + size, std::min(begin + size + GaussianBlock::kSize, values.size()));
     if (!DecodeBlock(values.data() + begin)) {
       return Corrupt("gaussian arrays: a value from " + std::to_string(begin) + " on does not fit in " +
                      std::to_string(8 * sizeof(T)) + " bits");

@@ -12,6 +12,13 @@ namespace {
 constexpr int32_t kLowest = -GaussianArrayTables::kKernelCenter;
 constexpr int32_t kHighest = GaussianArrayTables::kKernelCenter - 1;
 
+/// The symbol of a value around a center below 2^28 in magnitude.
+uint8_t Saturate(int32_t value, int32_t center) {
+  const int32_t low = center + kLowest, high = center + kHighest;
+  const int32_t raised = value < low ? low : value;
+  return static_cast<uint8_t>((raised > high ? high : raised) - low);
+}
+
 }  // namespace
 
 Result<GaussianArrayTables> GaussianArrayTables::Create(int precision, int offsets) {
@@ -53,6 +60,13 @@ Status GaussianParameters::Check(size_t count) const {
                          std::to_string(scales.size()) + " scales and " + std::to_string(mean_q4.size()) + " means");
 }
 
+void GaussianParameters::Prefetch(size_t begin, size_t end) const {
+  constexpr size_t kLine = 64;
+  for (size_t i = begin; i < end; i += kLine) __builtin_prefetch(scales.data() + i);
+  if (mean_q4.empty()) return;
+  for (size_t i = begin; i < end; i += kLine / sizeof(int32_t)) __builtin_prefetch(mean_q4.data() + i);
+}
+
 void GaussianBlock::TakeParameters(const GaussianTables& tables, const GaussianParameters& parameters, size_t begin,
                                    size_t size) {
   count = size;
@@ -80,42 +94,47 @@ void GaussianBlock::TakeParameters(const GaussianTables& tables, const GaussianP
     // As GaussianTables::Choose, with the half added before it can overflow.
     const int drop = 4 - offset_bits;
     const int32_t mask = tables.offsets() - 1;
+    const int32_t half = ((1 << drop) >> 1) + ((tables.offsets() / 2) << drop);
+    int32_t* __restrict const to_centers = centers.data();
+    uint16_t* __restrict const to_rows = rows.data();
     for (size_t i = 0; i < size; ++i) {
-      const int32_t fraction = (means[i] & 15) + ((1 << drop) >> 1) + ((tables.offsets() / 2) << drop);
-      const int32_t rounded = fraction >> drop;
-      centers[i] = (means[i] >> 4) + (rounded >> offset_bits);
-      rows[i] = static_cast<uint16_t>((scales[i] << offset_bits) + (rounded & mask));
+      const int32_t rounded = ((means[i] & 15) + half) >> drop;
+      to_centers[i] = (means[i] >> 4) + (rounded >> offset_bits);
+      to_rows[i] = static_cast<uint16_t>((scales[i] << offset_bits) + (rounded & mask));
     }
   }
 }
 
 template <typename T>
 void GaussianBlock::TakeValues(std::span<const T> values) {
-  const T* const from = values.data();
+  const T* __restrict const from = values.data();
+  const int32_t* __restrict const center = centers.data();
+  uint8_t* __restrict const to = symbols.data();
+  const size_t size = count;
   if (centered) {
     constexpr T kLow = kLowest, kHigh = kHighest;
-    for (size_t i = 0; i < count; ++i) {
+    for (size_t i = 0; i < size; ++i) {
       const T value = std::min(std::max(from[i], kLow), kHigh);
-      symbols[i] = static_cast<uint8_t>(value + GaussianArrayTables::kKernelCenter);
+      to[i] = static_cast<uint8_t>(value + GaussianArrayTables::kKernelCenter);
     }
-    return;
-  }
-  for (size_t i = 0; i < count; ++i) {
-    const int32_t value = whole ? int32_t{from[i]} : int32_t{from[i]} >> low_bits[i];
-    const int32_t low = centers[i] + kLowest;  // centers are below 2^28
-    symbols[i] = static_cast<uint8_t>(std::clamp(value, low, centers[i] + kHighest) - low);
+  } else if (whole) {
+    for (size_t i = 0; i < size; ++i) to[i] = Saturate(from[i], center[i]);
+  } else {
+    for (size_t i = 0; i < size; ++i) to[i] = Saturate(int32_t{from[i]} >> low_bits[i], center[i]);
   }
 }
 
 template <typename T>
-bool GaussianBlock::GiveValues(size_t size, T* values) const {
+bool GaussianBlock::GiveValues(size_t size, T* __restrict values) const {
+  const int32_t* __restrict const center = centers.data();
+  const uint8_t* __restrict const from = symbols.data();
   if (centered) {
-    for (size_t i = 0; i < size; ++i) values[i] = static_cast<T>(symbols[i] + kLowest);
+    for (size_t i = 0; i < size; ++i) values[i] = static_cast<T>(from[i] + kLowest);
     return true;
   }
   int32_t lost = 0;
   for (size_t i = 0; i < size; ++i) {
-    const int32_t value = centers[i] + symbols[i] + kLowest;
+    const int32_t value = center[i] + from[i] + kLowest;
     values[i] = static_cast<T>(value);
     lost |= value ^ values[i];
   }

@@ -45,6 +45,8 @@ struct GaussianParameters {
 
   /// Errors: InvalidArgument unless there are parameters for exactly `count` values.
   Status Check(size_t count) const;
+  /// Asks the memory for the parameters of [begin, end), which the next block needs.
+  void Prefetch(size_t begin, size_t end) const;
 };
 
 /// What one pass over arrays works on: a part of them, small enough for the nearest cache.
@@ -66,7 +68,7 @@ struct GaussianBlock {
   void TakeValues(std::span<const T> values);
   /// The values of the first `size` symbols, as if none escaped or had low bits; false if one is out of range.
   template <typename T>
-  bool GiveValues(size_t size, T* values) const;
+  bool GiveValues(size_t size, T* __restrict values) const;
   /// The first symbol in [begin, end) that escapes, or `end`.
   size_t FindEscape(size_t begin, size_t end) const {
     const void* const found = std::memchr(symbols.data() + begin, 0, end - begin);

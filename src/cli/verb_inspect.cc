@@ -219,6 +219,12 @@ std::string ToText(const ordered_json& result) {
   for (const auto& [key, value] : result.items()) {
     if (value.is_object()) {
       for (const auto& [inner, inner_value] : value.items()) rows.emplace_back(key + "." + inner, inner_value.dump());
+    } else if (key == "operating_points") {
+      for (const auto& point : value) {
+        rows.emplace_back(fmt::format("{}.{}", key, point["index"].dump()),
+                          fmt::format("{}, lambda {}, {:.2f} bits per token", point["point"].get<std::string>(),
+                                      point["lambda"].dump(), point["bits_per_token"].get<double>()));
+      }
     } else if (value.is_array() && !value.empty() && value.front().is_object()) {
       for (const auto& item : value)
         rows.emplace_back(item.value("name", ""),

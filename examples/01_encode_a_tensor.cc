@@ -1,4 +1,5 @@
 // Hidden states through a plain codec and back, in one self-contained frame.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 

@@ -1,6 +1,7 @@
 // Damaged entropy coding. Data: a script (rans_script.h), then the bytes to decode. Proves: the decoder and every table
-// on top of it stay inside the bytes and give values in range whatever they read, and a stream that ends as it should
-// is the one that the encoder makes of what was decoded: there are no two spellings of the same elements.
+// on top of it stay inside the bytes and give values in range whatever they read, and a stream of one lane that ends as
+// it should is the one that the encoder makes of what was decoded: there are no two spellings of the same elements.
+// (With several lanes the writer chooses how many elements the lanes code, and a reader takes any choice.)
 #include <algorithm>
 #include <vector>
 
@@ -27,6 +28,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   const Status end = decoder->Finish(script.seal);
   RequireInputFault(end);
-  if (end.ok()) FUZZ_REQUIRE(std::ranges::equal(encoder->Finish(script.seal), bytes));
+  if (end.ok() && script.lanes == 1) FUZZ_REQUIRE(std::ranges::equal(encoder->Finish(script.seal), bytes));
   return 0;
 }

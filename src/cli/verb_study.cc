@@ -117,7 +117,15 @@ std::string OutcomeText(const StudyOutcome& outcome, const fs::path& folder) {
   std::string text = fmt::format("{} runs done, {} failed, {} missing; figures in {}\n", outcome.done.size(),
                                  outcome.failed.size(), outcome.missing.size(), (folder / "summary.json").string());
   for (const auto& [run, reason] : outcome.failed) text += fmt::format("  failed   {}: {}\n", run, reason);
-  for (const auto& [run, reason] : outcome.missing) text += fmt::format("  missing  {}: {}\n", run, reason);
+  size_t unasked = 0;
+  for (const auto& [run, reason] : outcome.missing) {
+    if (reason == kNotAskedFor) {
+      ++unasked;
+    } else {
+      text += fmt::format("  missing  {}: {}\n", run, reason);
+    }
+  }
+  if (unasked > 0) text += fmt::format("  missing  {} runs that --only left out\n", unasked);
   if (!outcome.failed.empty()) text += "  --retry tries failed runs again\n";
   return text;
 }

@@ -310,7 +310,7 @@ StudyOutcome OutcomeOf(const StudyState& state, const std::set<std::string>& wan
       const std::string blocked = state.Blocked(run);
       outcome.missing[run.name] = !blocked.empty()            ? blocked
                                   : wanted.contains(run.name) ? "not made yet"
-                                                              : "not asked for";
+                                                              : kNotAskedFor;
     }
   }
   return outcome;

@@ -28,6 +28,9 @@ struct RunnerOptions {
   std::function<bool(const std::string& line)> confirm = {};
 };
 
+/// Why a run is missing that `only` left out.
+inline constexpr const char* kNotAskedFor = "not asked for";
+
 /// How a study stands after it was worked on.
 struct StudyOutcome {
   std::vector<std::string> done;

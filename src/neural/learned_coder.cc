@@ -12,7 +12,6 @@
 #include "neural/gaussian.h"
 #include "rans/rans_decoder.h"
 #include "rans/rans_encoder.h"
-#include "rans/rans_layout.h"
 
 namespace sluice {
 namespace {
@@ -20,6 +19,8 @@ namespace {
 // Whole numbers up to here are exact in float32, and far beyond any hidden state that means something.
 constexpr float kLargestSymbol = 1 << 22;
 constexpr int kMeanSteps = 16;  // mean_q4
+// More lanes would cost 60 to 90 bits a chunk, and it is the networks that take the time.
+constexpr int kLanes = 1;
 
 // Scale index and mean of every latent element, as the Gaussian tables take them.
 struct CodingParameters {
@@ -112,7 +113,7 @@ class ElementCodec {
 template <typename Push>
 Status PutStreams(size_t groups, size_t size, int precision, ByteWriter& out, Push&& push) {
   for (size_t g = 0; g < groups; ++g) {
-    SLUICE_ASSIGN_OR_RETURN(RansEncoder encoder, RansEncoder::Create(LanesFor(size), precision));
+    SLUICE_ASSIGN_OR_RETURN(RansEncoder encoder, RansEncoder::Create(kLanes, precision));
     push(g * size, (g + 1) * size, encoder);
     const auto bytes = encoder.Finish();
     out.PutVarint(bytes.size());
@@ -127,7 +128,7 @@ Status GetStreams(size_t groups, size_t size, int precision, ByteReader& in, Pop
   for (size_t g = 0; g < groups; ++g) {
     SLUICE_ASSIGN_OR_RETURN(const uint64_t length, in.GetVarint());
     SLUICE_ASSIGN_OR_RETURN(const auto bytes, in.GetBytes(length));
-    SLUICE_ASSIGN_OR_RETURN(RansDecoder decoder, RansDecoder::Create(bytes, LanesFor(size), precision));
+    SLUICE_ASSIGN_OR_RETURN(RansDecoder decoder, RansDecoder::Create(bytes, kLanes, precision));
     pop(g * size, (g + 1) * size, decoder);
     SLUICE_RETURN_IF_ERROR(decoder.Finish());
   }
@@ -194,8 +195,7 @@ Result<CodedChunk> LearnedCoder::Encode(const torch::Tensor& x, bool measure) {
 Status LearnedCoder::EncodeAtOnce(EncoderOutput& output, CodedChunk& chunk) {
   const CodecConfig& config = stored_.codec->config();
   const ElementCodec elements(stored_.hyper_tables, tables_);
-  SLUICE_ASSIGN_OR_RETURN(RansEncoder encoder, RansEncoder::Create(LanesFor(chunk.hyper.size() + chunk.latent.size()),
-                                                                   config.precision_bits));
+  SLUICE_ASSIGN_OR_RETURN(RansEncoder encoder, RansEncoder::Create(kLanes, config.precision_bits));
   elements.PushHyper(chunk.hyper, 0, chunk.hyper.size(), encoder);
   if (config.prior == PriorKind::kDirect) {
     SLUICE_ASSIGN_OR_RETURN(output.parameters,
@@ -272,9 +272,7 @@ Result<EntropyParameters> LearnedCoder::DecodeAtOnce(std::span<const uint8_t> pa
                                                      DecodedChunk& chunk) {
   const CodecConfig& config = stored_.codec->config();
   const ElementCodec elements(stored_.hyper_tables, tables_);
-  SLUICE_ASSIGN_OR_RETURN(
-      RansDecoder decoder,
-      RansDecoder::Create(payload, LanesFor(chunk.hyper.size() + chunk.latent.size()), config.precision_bits));
+  SLUICE_ASSIGN_OR_RETURN(RansDecoder decoder, RansDecoder::Create(payload, kLanes, config.precision_bits));
   elements.PopHyper(chunk.hyper, 0, chunk.hyper.size(), decoder);
   EntropyParameters parameters;
   if (config.prior == PriorKind::kDirect) {

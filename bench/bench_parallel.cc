@@ -1,5 +1,5 @@
 // How two threads in one process compare with two processes, on the same work in the same run: what they lose is lost
-// to locks, shared caches lines and the allocator, which is the program's to mend; what two processes lose is the
+// to locks, shared cache lines and the allocator, which is the program's to mend; what two processes lose is the
 // machine's.
 //
 // A unit of work is one stream: Gaussian symbols through the entropy coder, and a chunk of hidden states through a
@@ -123,7 +123,8 @@ Turn RunProcesses(const Shared& shared, int workers, double seconds, std::atomic
     for (int i = 0; i < workers; ++i) {
       const pid_t child = fork();
       if (child == 0) {
-        WorkUntil(shared, end, units);
+        // In a thread here too: the C library's allocator treats a process's first thread differently.
+        std::thread([&] { WorkUntil(shared, end, units); }).join();
         _exit(0);
       }
     }

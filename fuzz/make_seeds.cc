@@ -315,9 +315,10 @@ void MakeArchives(const fs::path& folder) {
     OrThrow(SaveHidden(source, hidden, dtype));
     for (const FidelitySpec& spec : specs) {
       const std::string kind = std::to_string(static_cast<int>(spec.kind));
-      OrThrow(PackHidden(source, "", archives.Path(name + "-" + kind),
-                         {.fidelity = spec, .chunk_tokens = spec.kind == Fidelity::kBits ? 96u : 40u})
-                  .status());
+      PackOptions options;
+      options.fidelity = spec;
+      options.chunk_tokens = spec.kind == Fidelity::kBits ? 96 : 40;
+      OrThrow(PackHidden(source, "", archives.Path(name + "-" + kind), options).status());
       const std::vector<uint8_t> bytes = OrThrow(FromFloats(hidden.values.View().all(), dtype));
       const uint8_t type = dtype == DType::kF32 ? 0 : dtype == DType::kF16 ? 1 : 2;
       std::vector<uint8_t> input = {type, static_cast<uint8_t>(spec.kind), 80, 33, 4};

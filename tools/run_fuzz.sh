@@ -67,7 +67,7 @@ report() {
   totals | awk -v revision="$revision" -v date="$(date -u +%Y-%m-%d)" '
     BEGIN { printf "{\n  \"date\": \"%s\",\n  \"revision\": \"%s\",\n  \"targets\": [", date, revision }
     { printf "%s\n    {\"target\": \"%s\", \"minutes\": %.1f, \"executions\": %d, \"findings\": %d}", \
-             NR > 1 ? "," : "", $1, $2 / 60, $3, $4 }
+             (NR > 1 ? "," : ""), $1, $2 / 60, $3, $4 }
     END { printf "\n  ]\n}\n" }' > "$result"
   echo "written to $result"
 }

@@ -2,7 +2,7 @@
 # Makes the references of tests/golden/NAME from a model of this repository, with the program's own verbs:
 #
 #   tests/golden/make_goldens.sh NAME MODEL CUT TEXT PROMPT [CODEC]
-#   tests/golden/make_goldens.sh default models/default 2 short.txt 'ROMEO:' models/default-codec
+#   tests/golden/make_goldens.sh default models/default 3 short.txt 'ROMEO:' models/default-codec
 #
 # MODEL and CODEC are folders, named from the root of the source. TEXT should be short (hidden states are kept as
 # float32) and hold what tokenizers trip over: white space, digits, letters that are not ASCII. SLUICE names the

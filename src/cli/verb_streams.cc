@@ -61,8 +61,9 @@ int RunDecode(int argc, char** argv) {
     if (options.text.empty() && options.out.empty())
       return InvalidArgument("give --text FILE... to score, --out FILE to write, or both");
     SLUICE_ASSIGN_OR_RETURN(const StreamReader reader, StreamReader::Open(options.in));
-    needs_torch = !options.text.empty() || reader.header().kind == CodecKind::kFloat ||
-                  std::filesystem::is_directory(options.codec);
+    const CodecKind kind = reader.header().kind;
+    needs_torch = !options.text.empty() || kind == CodecKind::kFloat ||
+                  (kind != CodecKind::kPlain && std::filesystem::is_directory(options.codec));
     if (needs_torch) return OkStatus();
     SLUICE_ASSIGN_OR_RETURN(const HiddenStreamStats stats, Decode(options, reader.header()));
     const nlohmann::ordered_json result = {{"out", options.out.string()},

@@ -126,7 +126,9 @@ class StreamDecoder {
 
   // The hidden states of the next frame; undefined after the last one.
   Result<torch::Tensor> Next() {
-    SLUICE_ASSIGN_OR_RETURN(const auto frame, reader_.Next());
+    const auto read = reader_.Next();
+    if (!read.ok()) return read.status().WithContext(name_);
+    const std::optional<Frame>& frame = *read;
     if (!frame.has_value()) return torch::Tensor();
     auto hidden = codec_->Decode(*frame);
     if (!hidden.ok()) {

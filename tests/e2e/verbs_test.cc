@@ -74,7 +74,8 @@ TEST_F(VerbsTest, RejectsWrongCommandLines) {
   ExpectRefused({"train", "--model", tiny().model()}, "InvalidArgument", "is required");
   ExpectRefused({"train", "--model", tiny().model(), "--text", tiny().text(), "--out", Path("c"), "--mode", "melted"},
                 "InvalidArgument", "melted");
-  ExpectRefused({"eval", "--model", tiny().model(), "--codec", "fp16"}, "InvalidArgument", "--text or --last-words is required");
+  ExpectRefused({"eval", "--model", tiny().model(), "--codec", "fp16"}, "InvalidArgument",
+                "--text or --last-words is required");
   ExpectRefused({"pretrain", "--text", tiny().text()}, "InvalidArgument", "--out is required");
 }
 

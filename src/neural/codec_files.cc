@@ -7,6 +7,7 @@
 #include "backbone/torch_setup.h"
 #include "base/bytes.h"
 #include "base/file.h"
+#include "base/json_depth.h"
 #include "neural/codec_shape.h"
 #include "neural/hyper_tables.h"
 #include "neural/tensor_io.h"
@@ -52,6 +53,7 @@ Result<std::vector<StaticTable>> ReadTables(const SafetensorsFile& file, const C
 
 Result<StoredCodec> Load(const std::filesystem::path& folder) {
   SLUICE_ASSIGN_OR_RETURN(const std::string text, ReadFile(folder / kDescription, kMostDescriptionBytes));
+  SLUICE_RETURN_IF_ERROR(CheckJsonDepth(text));
   const auto json = ordered_json::parse(text, nullptr, false);
   if (!json.is_object() || json.value("format", "") != "sluice-codec" || !json.contains("config")) {
     return Corrupt("codec.json is not the description of a codec");

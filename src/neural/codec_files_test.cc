@@ -157,6 +157,14 @@ TEST_F(CodecFilesTest, RejectsTextThatIsNoDescription) {
   }
 }
 
+TEST_F(CodecFilesTest, RegressesADescriptionThatExhaustsTheStack) {
+  constexpr size_t kLevels = 200'000;
+  const std::string nested = std::string(kLevels, '[') + std::string(kLevels, ']');
+  const std::string text = R"({"format":"sluice-codec","version":1,"config":{"mode":)" + nested + "}}";
+  ASSERT_TRUE(WriteFileAtomic(folder_ / "codec.json", text).ok());
+  ExpectCode(StatusCode::kCorrupt, "codec.json");
+}
+
 TEST_F(CodecFilesTest, RejectsSavingADensityThatHasDiverged) {
   LearnedCodec codec = MakeCodec();
   {

@@ -9,6 +9,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "base/json_depth.h"
 #include "format/stream.h"
 
 namespace sluice {
@@ -88,6 +89,7 @@ Status CheckPackInfo(const PackInfo& info) {
 Status CheckPackJson(std::string_view text, std::string_view what) {
   if (text.size() > kMaxPackJson)
     return Corrupt(fmt::format("{} of {} bytes, at most {}", what, text.size(), kMaxPackJson));
+  SLUICE_RETURN_IF_ERROR(CheckJsonDepth(text).WithContext(what));
   const size_t first = text.find_first_not_of(" \t\r\n");
   if (first == std::string_view::npos || text[first] != '{' || !nlohmann::json::accept(text)) {
     return Corrupt(fmt::format("the {} is not a JSON object", what));

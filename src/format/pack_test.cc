@@ -173,6 +173,9 @@ TEST(PackTest, RejectsArgumentsOutsideTheFormat) {
   PackWriter metadata(kInfo);
   metadata.SetMetadata("no JSON");
   EXPECT_EQ(code(metadata), StatusCode::kInvalidArgument);
+  constexpr size_t kLevels = 1000;
+  metadata.SetMetadata("{\"a\":" + std::string(kLevels, '[') + std::string(kLevels, ']') + "}");
+  EXPECT_EQ(code(metadata), StatusCode::kInvalidArgument);
 }
 
 }  // namespace

@@ -198,6 +198,7 @@ Result<std::vector<int32_t>> ReadTokens(std::span<const uint8_t> bytes) {
     if (!frame) return values;
     if (frame->type == FrameType::kToken && frame->sections[0].size() < 3) return Truncated("token");
     const size_t count = size_t{frame->batch} * frame->tokens * 3;
+    if (frame->sections[0].size() < count) return Corrupt("integers missing");
     const std::vector<int32_t> y = FakeDecode(frame->sections[0].first(count));
     if (frame->type == FrameType::kToken) {
       if ((RollingChecksum(frame->rolling, {y}) & kTokenBits) != frame->token_bits) return Corrupt("bits");

@@ -53,7 +53,7 @@ Result<std::vector<StaticTable>> ReadTables(const SafetensorsFile& file, const C
 
 Result<StoredCodec> Load(const std::filesystem::path& folder) {
   SLUICE_ASSIGN_OR_RETURN(const std::string text, ReadFile(folder / kDescription, kMostDescriptionBytes));
-  SLUICE_RETURN_IF_ERROR(CheckJsonDepth(text));
+  SLUICE_RETURN_IF_ERROR(CheckJsonDepth(text).WithContext(kDescription));
   const auto json = ordered_json::parse(text, nullptr, false);
   if (!json.is_object() || json.value("format", "") != "sluice-codec" || !json.contains("config")) {
     return Corrupt("codec.json is not the description of a codec");

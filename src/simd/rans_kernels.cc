@@ -20,6 +20,7 @@
 #define HWY_TARGET_INCLUDE "simd/rans_kernels.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/highway.h"
+#include "simd/target_choice.h"
 
 #ifndef SLUICE_SIMD_RANS_KERNELS_ONCE
 #define SLUICE_SIMD_RANS_KERNELS_ONCE
@@ -300,15 +301,8 @@ HWY_AFTER_NAMESPACE();
 namespace sluice {
 namespace {
 
-/// Kernels of one instruction set, and whether the default choice may take them.
-struct Candidate {
-  int64_t target;
-  const RansKernels& (*kernels)();
-  bool proven;
-};
-
 /// From the best to the least.
-constexpr Candidate kCandidates[] = {
+constexpr TargetCandidate<RansKernels> kCandidates[] = {
 #if HWY_TARGETS & HWY_AVX3_DL
     {HWY_AVX3_DL, N_AVX3_DL::TargetKernels, false},
 #endif
@@ -330,39 +324,15 @@ constexpr Candidate kCandidates[] = {
     {0, PlainRansKernels, true},
 };
 
-bool Available(const Candidate& candidate) {
-  if (candidate.target == 0) return true;
-#if HWY_TARGETS == HWY_STATIC_TARGET
-  return candidate.target == HWY_STATIC_TARGET;
-#else
-  return (hwy::SupportedTargets() & candidate.target) != 0;
-#endif
-}
-
-const RansKernels& Choose() {
-  for (const Candidate& candidate : kCandidates) {
-    if (candidate.proven && Available(candidate)) return candidate.kernels();
-  }
-  return PlainRansKernels();
-}
-
-std::vector<RansKernels> ListAll() {
-  std::vector<RansKernels> all;
-  for (const Candidate& candidate : kCandidates) {
-    if (Available(candidate)) all.insert(all.begin(), candidate.kernels());
-  }
-  return all;
-}
-
 }  // namespace
 
 const RansKernels& BestRansKernels() {
-  static const RansKernels& best = Choose();
+  static const RansKernels& best = ChooseKernels<RansKernels>(kCandidates);
   return best;
 }
 
 std::span<const RansKernels> AllRansKernels() {
-  static const std::vector<RansKernels> all = ListAll();
+  static const std::vector<RansKernels> all = ListKernels<RansKernels>(kCandidates);
   return all;
 }
 

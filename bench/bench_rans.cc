@@ -165,9 +165,7 @@ Contender GeneralContender(const SymbolSet& set, size_t count, bool planes, std:
   auto back = std::make_shared<Bytes>(plain->size());
   auto size = std::make_shared<size_t>(0);
   const auto encode = [=] { return *size = compress(plain->data(), plain->size(), packed->data(), packed->size()); };
-  const auto decode = [=] {
-    return decompress(packed->data(), *size, back->data(), back->size()) == plain->size();
-  };
+  const auto decode = [=] { return decompress(packed->data(), *size, back->data(), back->size()) == plain->size(); };
   const auto same = [=] { return *back == *plain; };
   return {std::move(name), count, set.Ideal(0, count), encode, decode, same, {}, {}, 0};
 }
@@ -224,14 +222,9 @@ void AddZstdAndLz4(const SymbolSet& set, size_t count, std::vector<Contender>& a
 /// Mean size of the frame of one token, the 8 bits of its first byte included, less the ideal. Bits.
 double TokenOverhead(const SymbolSet& set, const GaussianTables& tables, size_t width) {
   const size_t tokens = std::min<size_t>(set.values.size() / width, 1000);
-  std::vector<uint32_t> widest(kGaussianScales);
-  for (int scale = 0; scale < kGaussianScales; ++scale) {
-    widest[static_cast<size_t>(scale)] = WidestStart(tables.At(scale, 0).frequency_table());
-  }
   TokenEncoder encoder = *TokenEncoder::Create(tables.precision());
   size_t bytes = 0;
   for (size_t i = 0; i < tokens * width; ++i) {
-    encoder.BeginValue(widest[set.scales[i]]);
     EncodeGaussian(tables, set.values[i], set.mean_q4.empty() ? 0 : set.mean_q4[i], set.scales[i], encoder);
     if (i % width == width - 1) bytes += 1 + encoder.Finish(static_cast<uint32_t>(i)).bytes.size();
   }

@@ -269,7 +269,6 @@ typedef struct {
   i64 first;
   u32 count;   /* of values; symbol `count` is the escape */
   u32* starts; /* count + 2 */
-  u32 widest;  /* start of the widest interval */
 } Table;
 
 static u32 find_symbol(const Table* t, u32 slot) {
@@ -285,21 +284,19 @@ static u32 find_symbol(const Table* t, u32 slot) {
   return low;
 }
 
-/* A stream with lanes, or the one state of a token frame. */
+/* A stream with lanes (A.2), or the range of a token frame (7.2). */
 typedef struct {
   const u8 *p, *end, *raw;
   u64 raw_bits, left, x[64];
   int n, b, lanes, turn, lent, overrun, good;
-  int token, refilling;
-  u32 widest;
+  int token;
+  u64 v, r, u, code, read;
 } Coder;
 
 static void refill(Coder* c, int lane) {
   u64* x = &c->x[lane];
-  if (*x >> c->b != 0 || (c->token && !c->refilling)) return;
-  if (c->token) {
-    check(c->end - c->p >= 2, TRUNCATED);
-  } else if (c->left > 0 && c->p == c->end) {
+  if (*x >> c->b != 0) return;
+  if (c->left > 0 && c->p == c->end) {
     c->overrun = 1;
     *x <<= 16;
     return;
@@ -318,12 +315,34 @@ static u32 take_bits(Coder* c, int lane, int k) {
   refill(c, lane);
   return value;
 }
+static void fill_range(Coder* c) {
+  for (; c->r >> 40 == 0; c->r <<= 8, ++c->read) {
+    u64 known = c->p < c->end, byte = known ? *c->p++ : 0;
+    c->code = c->code << 8 | byte;
+    c->v = c->v << 8 | byte;
+    c->u = c->u << 8 | (known ? 0 : 255);
+  }
+}
+static u32 range_slot(const Coder* c, int k) {
+  u64 slot = c->v / (c->r >> k), last = ((u64)1 << k) - 1;
+  return (u32)(slot < last ? slot : last);
+}
+static void narrow(Coder* c, u32 start, u32 end, int k) {
+  u64 step = c->r >> k;
+  c->v -= step * start;
+  c->r = end >> k ? c->r - step * start : step * (end - start);
+  check(c->v + c->u < c->r, TRUNCATED);
+  fill_range(c);
+}
 static u32 raw(Coder* c, int count) {
   u32 value = 0;
   for (int at = 0; at < count; at += 15) {
     int k = count - at < 15 ? count - at : 15;
     u32 piece = 0;
-    if (c->left == 0) {
+    if (c->token) {
+      piece = range_slot(c, k);
+      narrow(c, piece, piece + 1, k);
+    } else if (c->left == 0) {
       piece = take_bits(c, c->turn, k);
     } else if (c->raw_bits < (u64)k) {
       c->overrun = 1;
@@ -340,7 +359,11 @@ static u32 raw(Coder* c, int count) {
 }
 static u32 pop(Coder* c, const Table* t) {
   u64* x = &c->x[c->turn];
-  u32 slot = ((u32)*x + c->widest) & ((1u << c->n) - 1), s = find_symbol(t, slot);
+  u32 slot = c->token ? range_slot(c, c->n) : (u32)*x & ((1u << c->n) - 1), s = find_symbol(t, slot);
+  if (c->token) {
+    narrow(c, t->starts[s], t->starts[s + 1], c->n);
+    return s;
+  }
   *x = (u64)(t->starts[s + 1] - t->starts[s]) * (*x >> c->n) + slot - t->starts[s];
   refill(c, c->turn);
   if (c->left == 0) return s;
@@ -417,7 +440,7 @@ static void read_tables(Pack* pack, Reader r) {
   for (u32 i = 0; i < pack->width; ++i) {
     Table* t = &pack->tables[i];
     check(*take(&r, 1) == 0, CORRUPT); /* "static" needs escapes */
-    u64 z = varint(&r), n = 0, widest = 0;
+    u64 z = varint(&r), n = 0;
     check(z >> 32 == 0, CORRUPT);
     t->first = (i64)(z >> 1) ^ -(i64)(z & 1);
     n = varint(&r);
@@ -428,8 +451,6 @@ static void read_tables(Pack* pack, Reader r) {
     for (u64 k = 0; k < n; ++k) {
       u64 f = varint(&r);
       check(f >= 1 && f <= 65535, CORRUPT);
-      if (f > widest) t->widest = t->starts[k];
-      if (f > widest) widest = f;
       t->starts[k + 1] = t->starts[k] + (u32)f;
       check(t->starts[k + 1] <= 1u << pack->precision, CORRUPT);
     }
@@ -513,34 +534,28 @@ static void decode_chunk(const Pack* pack, const u8* bytes, u64 size, u64 values
 }
 /* Gives the bytes that the payload has, and the rolling checksum behind it. */
 static u64 decode_token(const Pack* pack, u32 bits, const u8* bytes, u64 size, int32_t* y, u32* rolling) {
-  static const u32 tails[] = {0, 4, 8, 16, 32, 80, 300, 0};
   Coder c;
-  u32 code = bits >> 3 & 7, more = bits >> 6, d = pack->width, tail = code == 7 ? d : tails[code];
-  u64 state_bytes = (code == 7 ? 1 : 2) + more, x;
+  u32 d = pack->width;
   memset(&c, 0, sizeof(c));
-  check(state_bytes <= size, TRUNCATED);
-  check(tail <= d, CORRUPT);
-  check(!more || bytes[state_bytes - 1] != 0, CORRUPT);
-  c.token = c.lanes = 1;
+  c.token = 1;
   c.n = (int)pack->precision;
-  c.b = c.n == 16 ? 16 : 15;
-  for (u64 i = 0; i < state_bytes; ++i) c.x[0] |= (u64)bytes[i] << (8 * i);
-  c.x[0] = c.x[0] << 3 | (bits & 7);
-  c.p = bytes + state_bytes;
+  c.p = bytes;
   c.end = bytes + size;
-  c.refilling = code != 7;
-  refill(&c, 0);
-  for (u32 i = 0; i < d; ++i) {
-    if (i == d - tail) c.refilling = 0;
-    c.widest = pack->tables[i].widest;
-    y[i] = pop_value(&c, &pack->tables[i]);
-  }
+  c.v = c.code = bits;
+  c.r = 128;
+  fill_range(&c);
+  for (u32 i = 0; i < d; ++i) y[i] = pop_value(&c, &pack->tables[i]);
   *rolling = checksum_integers(y, d, *rolling);
-  int s = 0;
-  x = c.x[0];
-  while (x >> s > 1) ++s;
-  check(s >= 4 && x - ((u64)1 << s) == (*rolling & (((u64)1 << s) - 1)), CORRUPT);
-  return (u64)(c.p - bytes);
+  u64 low = (c.code - c.v) & (((u64)1 << 40) - 1), first = 0, count = 0;
+  int dropped = 6;
+  while (count < 64) {
+    --dropped;
+    first = (low + ((u64)1 << 8 * dropped) - 1) >> 8 * dropped;
+    count = ((low + c.r) >> 8 * dropped) - first;
+  }
+  check(c.read - (u64)dropped <= size, TRUNCATED);
+  check(((low + c.v) >> 8 * dropped) - first == *rolling % count, CORRUPT);
+  return c.read - (u64)dropped;
 }
 
 /* Plain codecs (4) */

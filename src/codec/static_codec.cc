@@ -19,9 +19,7 @@ namespace {
 class StaticCodec final : public PackCodec {
  public:
   StaticCodec(Pack pack, StaticTransform transform, std::vector<StaticTable> tables)
-      : PackCodec(std::move(pack)), transform_(std::move(transform)), tables_(std::move(tables)) {
-    for (const StaticTable& table : tables_) widest_.push_back(WidestStart(table.frequency_table()));
-  }
+      : PackCodec(std::move(pack)), transform_(std::move(transform)), tables_(std::move(tables)) {}
 
   std::unique_ptr<FrameEncoder> NewEncoder() const override;
   std::unique_ptr<FrameDecoder> NewDecoder() const override;
@@ -38,7 +36,6 @@ class StaticCodec final : public PackCodec {
  private:
   StaticTransform transform_;
   std::vector<StaticTable> tables_;
-  std::vector<uint32_t> widest_;
 };
 
 class StaticEncoder final : public FrameEncoder {
@@ -87,10 +84,7 @@ Status StaticCodec::PushChunk(const std::vector<int32_t>& latents, uint32_t batc
 
 Status StaticCodec::PushToken(const std::vector<int32_t>& latents, StreamWriter& writer) const {
   SLUICE_ASSIGN_OR_RETURN(TokenEncoder encoder, TokenEncoder::Create(precision()));
-  for (size_t i = 0; i < latents.size(); ++i) {
-    encoder.BeginValue(widest_[i]);
-    EncodeStatic(tables_[i], latents[i], encoder);
-  }
+  for (size_t i = 0; i < latents.size(); ++i) EncodeStatic(tables_[i], latents[i], encoder);
   const TokenPayload payload = encoder.Finish(RollingChecksum(writer.rolling(), {latents}));
   return writer.AddToken(payload.bits, payload.bytes, {latents});
 }
@@ -112,12 +106,8 @@ Result<std::vector<int32_t>> StaticCodec::PullChunk(const Frame& frame) const {
 
 Result<std::vector<int32_t>> StaticCodec::PullToken(const Frame& frame, StreamReader& reader) const {
   std::vector<int32_t> latents(width());
-  SLUICE_ASSIGN_OR_RETURN(TokenDecoder decoder,
-                          TokenDecoder::Create(frame.token_bits, frame.sections[0], width(), precision()));
-  for (size_t i = 0; i < latents.size(); ++i) {
-    decoder.BeginValue(widest_[i]);
-    latents[i] = SaturateToInt32(DecodeStatic(tables_[i], decoder));
-  }
+  SLUICE_ASSIGN_OR_RETURN(TokenDecoder decoder, TokenDecoder::Create(frame.token_bits, frame.sections[0], precision()));
+  for (size_t i = 0; i < latents.size(); ++i) latents[i] = SaturateToInt32(DecodeStatic(tables_[i], decoder));
   SLUICE_ASSIGN_OR_RETURN(const size_t bytes, decoder.Finish(RollingChecksum(frame.rolling, {latents})));
   SLUICE_RETURN_IF_ERROR(reader.Consume(bytes, {latents}));
   return latents;

@@ -112,7 +112,7 @@ class StreamWriter {
   Status AddToken(uint8_t bits, std::span<const uint8_t> payload, IntegerPieces integers);
   /// Whether a token frame can stand here.
   bool TakesTokens() const;
-  /// The rolling checksum of what has been added, of which the codec puts some bits into a token frame's payload.
+  /// The rolling checksum of what has been added, by which the codec chooses the end of a token frame's payload.
   uint32_t rolling() const { return rolling_; }
   /// Writes the end frame and, for a file, puts it in its place. Nothing can be added afterwards.
   /// Errors: Io; InvalidArgument when the stream is finished already, or a self-contained frame has no frame.

@@ -1,4 +1,4 @@
-// Arrays go through the coder in blocks of 2048 values. The kernels take whole rounds of lanes; what is left of a
+// Arrays go through the coder in blocks of 1024 values. The kernels take whole rounds of lanes; what is left of a
 // block, the stem of the stream and single-lane streams go element by element. The kernels code a symbol that stands
 // for all escapes and tell only whether a block has any: then a second pass over the block adds the raw bits, which the
 // format keeps apart from the lanes' elements for that purpose. All but few blocks are done without a branch on a
@@ -15,6 +15,13 @@ namespace {
 
 /// Marks of a kernel in eight bytes.
 constexpr size_t kMarksAtOnce = 32;
+
+/// How many elements a kernel gets at once: whole rounds of lanes and whole bytes of marks.
+size_t PieceFor(int lanes) {
+  const auto unit = static_cast<size_t>(4 * lanes);
+  return ReadAhead::kPiece / unit * unit;
+}
+static_assert(ReadAhead::kPiece >= 4 * kMaxRansLanes);
 
 /// Collects raw bits in the order of decoding and hands them to a stack in the opposite one.
 class RawBits {
@@ -67,8 +74,9 @@ Status GaussianArrayEncoder::PrependAll(std::span<const T> values, const Gaussia
     block_.TakeParameters(tables_.tables(), parameters, end, size);
     block_.TakeValues(values.subspan(end, size));
     const size_t next = end - std::min(end, GaussianBlock::kSize);  // backwards, which no processor foresees
-    parameters.Prefetch(next, end);
-    for (size_t i = next; i < end; i += 64 / sizeof(T)) __builtin_prefetch(values.data() + i);
+    ahead_ = ReadAhead(PieceFor(stack_.lanes()));
+    parameters.AddTo(ahead_, next, end);
+    ahead_.Add(values.subspan(next, end - next));
     PrependBlock(values.data() + end);
   }
   return OkStatus();
@@ -100,11 +108,17 @@ void GaussianArrayEncoder::PrependBlock(const T* values) {
 }
 
 void GaussianArrayEncoder::RunKernel(size_t begin, size_t end) {
-  const size_t words =
-      kernels_.encode({tables_.kernel_tables(), block_.rows.data() + begin, block_.symbols.data() + begin, end - begin,
-                       stack_.lanes(), stack_.AlignedStates().data(), words_.data(), marks_.data()});
-  stack_.AddLaned(end - begin);
-  stack_.words().insert(stack_.words().end(), words_.begin(), words_.begin() + static_cast<ptrdiff_t>(words));
+  const size_t piece = PieceFor(stack_.lanes());
+  for (size_t count = 0; end > begin; end -= count) {
+    ahead_.Step();
+    count = (end - begin - 1) % piece + 1;  // what is not a whole piece comes first
+    const size_t at = end - count;
+    const size_t words = kernels_.encode({tables_.kernel_tables(), block_.rows.data() + at, block_.symbols.data() + at,
+                                          count, stack_.lanes(), stack_.AlignedStates().data(), words_.data(),
+                                          marks_.data() + (at - begin) / 4});
+    stack_.AddLaned(count);
+    stack_.words().insert(stack_.words().end(), words_.begin(), words_.begin() + static_cast<ptrdiff_t>(words));
+  }
 }
 
 void GaussianArrayEncoder::PushOne(int32_t value, size_t i) {
@@ -117,7 +131,7 @@ void GaussianArrayEncoder::PushRawBits(int32_t value, size_t i) {
   RawBits raw;
   const StaticTable& table = tables_.TableOfRow(block_.rows[i]);
   const int low_bits = block_.whole ? 0 : block_.low_bits[i];
-  const int64_t offset = int64_t{value >> low_bits} - (block_.centered ? 0 : block_.centers[i]);
+  const int64_t offset = int64_t{value >> low_bits} - block_.CenterOf(i);
   if (table.SymbolOf(offset) == table.count()) EncodeStatic(table, offset, raw);
   if (low_bits > 0) raw.PushBits(static_cast<uint32_t>(value) & ((1u << low_bits) - 1), low_bits);
   raw.MoveTo(stack_);
@@ -144,7 +158,9 @@ Status GaussianArrayDecoder::DecodeAll(const GaussianParameters& parameters, std
   for (size_t begin = 0; begin < values.size();) {
     const size_t size = std::min(values.size() - begin, GaussianBlock::kSize);
     block_.TakeParameters(tables_.tables(), parameters, begin, size);
-    parameters.Prefetch(begin + size, std::min(begin + size + GaussianBlock::kSize, values.size()));
+    ReadAhead ahead(GaussianBlock::kSize);
+    parameters.AddTo(ahead, begin + size, std::min(begin + size + GaussianBlock::kSize, values.size()));
+    ahead.Step();
     if (!DecodeBlock(values.data() + begin)) {
       return Corrupt("gaussian arrays: a value from " + std::to_string(begin) + " on does not fit in " +
                      std::to_string(8 * sizeof(T)) + " bits");
@@ -199,7 +215,7 @@ uint8_t GaussianArrayDecoder::PopSymbol(size_t i) {
 int32_t GaussianArrayDecoder::ValueOf(size_t i) {
   int64_t value = int64_t{block_.symbols[i]} - GaussianArrayTables::kKernelCenter;
   if (block_.symbols[i] == 0) value = tables_.TableOfRow(block_.rows[i]).ValueOf(DecodeEscape(decoder_));
-  if (!block_.centered) value += block_.centers[i];
+  value += block_.CenterOf(i);
   if (!block_.whole && block_.low_bits[i] > 0) {
     value = (value << block_.low_bits[i]) + static_cast<int64_t>(decoder_.PopBits(block_.low_bits[i]));
   }

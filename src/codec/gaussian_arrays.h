@@ -44,7 +44,8 @@ class GaussianArrayEncoder {
   const RansKernels& kernels_;
   RansStack stack_;
   GaussianBlock block_;
-  std::array<uint16_t, GaussianBlock::kSize + kKernelSlack> words_;
+  ReadAhead ahead_;
+  std::array<uint16_t, ReadAhead::kPiece + kKernelSlack> words_;
   std::array<uint8_t, GaussianBlock::kSize / 4> marks_;
 };
 

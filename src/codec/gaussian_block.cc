@@ -1,10 +1,14 @@
-// The arithmetic around the kernels, in loops that a compiler turns into vectors by itself. Values are saturated around
-// their centers so that a byte names them; what lies beyond the bytes escapes in every table, since none is wider.
+// The arithmetic around the kernels, one pass over the inputs each way, in loops that a compiler turns into vectors by
+// itself; means are worked out where a value is taken or given, which costs less than keeping their centers. Values are
+// saturated around their centers so that a byte names them; what lies beyond the bytes escapes in every table, since
+// none is wider.
 #include "codec/gaussian_block.h"
 
 #include <algorithm>
 #include <bit>
 #include <string>
+
+#include "codec/vector_clones.h"
 
 namespace sluice {
 namespace {
@@ -17,6 +21,88 @@ uint8_t Saturate(int32_t value, int32_t center) {
   const int32_t low = center + kLowest, high = center + kHighest;
   const int32_t raised = value < low ? low : value;
   return static_cast<uint8_t>((raised > high ? high : raised) - low);
+}
+/// A value of 16 bits cannot overflow around it.
+uint8_t Saturate(int16_t value, int32_t center) {
+  return static_cast<uint8_t>(std::clamp(value - center, kLowest, kHighest) - kLowest);
+}
+
+/// Rows of tables at one offset; false when a scale has low bits.
+SLUICE_VECTOR_CLONES
+bool RowsOfScales(const uint8_t* __restrict scales, size_t count, int offset_bits, int offset,
+                  uint16_t* __restrict rows) {
+  uint8_t all = 0;
+  for (size_t i = 0; i < count; ++i) {
+    all = static_cast<uint8_t>(all | scales[i]);
+    rows[i] = static_cast<uint16_t>((scales[i] << offset_bits) + offset);
+  }
+  return all < kGaussianScales;
+}
+
+SLUICE_VECTOR_CLONES
+bool RowsOfMeans(const uint8_t* __restrict scales, const int32_t* __restrict means, size_t count, MeanRule rule,
+                 uint16_t* __restrict rows) {
+  uint8_t all = 0;
+  for (size_t i = 0; i < count; ++i) {
+    all = static_cast<uint8_t>(all | scales[i]);
+    rows[i] = static_cast<uint16_t>((scales[i] << rule.offset_bits) + rule.Offset(means[i]));
+  }
+  return all < kGaussianScales;
+}
+
+template <typename T>
+[[gnu::always_inline]] inline void SymbolsOfLoop(const T* __restrict values, size_t count,
+                                                 uint8_t* __restrict symbols) {
+  constexpr T kLow = kLowest, kHigh = kHighest;
+  for (size_t i = 0; i < count; ++i) {
+    symbols[i] = static_cast<uint8_t>(std::clamp(values[i], kLow, kHigh) - kLow);
+  }
+}
+template <typename T>
+[[gnu::always_inline]] inline void SymbolsAroundLoop(const T* __restrict values, const int32_t* __restrict means,
+                                                     size_t count, MeanRule rule, uint8_t* __restrict symbols) {
+  for (size_t i = 0; i < count; ++i) symbols[i] = Saturate(values[i], rule.Center(means[i]));
+}
+template <typename T>
+[[gnu::always_inline]] inline void ValuesOfLoop(const uint8_t* __restrict symbols, size_t count, T* __restrict values) {
+  for (size_t i = 0; i < count; ++i) values[i] = static_cast<T>(symbols[i] + kLowest);
+}
+template <typename T>
+[[gnu::always_inline]] inline bool ValuesAroundLoop(const uint8_t* __restrict symbols, const int32_t* __restrict means,
+                                                    size_t count, MeanRule rule, T* __restrict values) {
+  int32_t lost = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const int32_t value = rule.Center(means[i]) + symbols[i] + kLowest;
+    values[i] = static_cast<T>(value);
+    lost |= value ^ values[i];
+  }
+  return lost == 0;
+}
+
+// One function for each type, since clones cannot be made of templates.
+SLUICE_VECTOR_CLONES
+void SymbolsOf(const int16_t* values, size_t count, uint8_t* symbols) { SymbolsOfLoop(values, count, symbols); }
+SLUICE_VECTOR_CLONES
+void SymbolsOf(const int32_t* values, size_t count, uint8_t* symbols) { SymbolsOfLoop(values, count, symbols); }
+SLUICE_VECTOR_CLONES
+void SymbolsAround(const int16_t* values, const int32_t* means, size_t count, MeanRule rule, uint8_t* symbols) {
+  SymbolsAroundLoop(values, means, count, rule, symbols);
+}
+SLUICE_VECTOR_CLONES
+void SymbolsAround(const int32_t* values, const int32_t* means, size_t count, MeanRule rule, uint8_t* symbols) {
+  SymbolsAroundLoop(values, means, count, rule, symbols);
+}
+SLUICE_VECTOR_CLONES
+void ValuesOf(const uint8_t* symbols, size_t count, int16_t* values) { ValuesOfLoop(symbols, count, values); }
+SLUICE_VECTOR_CLONES
+void ValuesOf(const uint8_t* symbols, size_t count, int32_t* values) { ValuesOfLoop(symbols, count, values); }
+SLUICE_VECTOR_CLONES
+bool ValuesAround(const uint8_t* symbols, const int32_t* means, size_t count, MeanRule rule, int16_t* values) {
+  return ValuesAroundLoop(symbols, means, count, rule, values);
+}
+SLUICE_VECTOR_CLONES
+bool ValuesAround(const uint8_t* symbols, const int32_t* means, size_t count, MeanRule rule, int32_t* values) {
+  return ValuesAroundLoop(symbols, means, count, rule, values);
 }
 
 }  // namespace
@@ -60,85 +146,53 @@ Status GaussianParameters::Check(size_t count) const {
                          std::to_string(scales.size()) + " scales and " + std::to_string(mean_q4.size()) + " means");
 }
 
-void GaussianParameters::Prefetch(size_t begin, size_t end) const {
-  constexpr size_t kLine = 64;
-  for (size_t i = begin; i < end; i += kLine) __builtin_prefetch(scales.data() + i);
-  if (mean_q4.empty()) return;
-  for (size_t i = begin; i < end; i += kLine / sizeof(int32_t)) __builtin_prefetch(mean_q4.data() + i);
+void GaussianParameters::AddTo(ReadAhead& ahead, size_t begin, size_t end) const {
+  ahead.Add(scales.subspan(begin, end - begin));
+  if (!mean_q4.empty()) ahead.Add(mean_q4.subspan(begin, end - begin));
+}
+
+MeanRule::MeanRule(int offsets) : offset_bits(std::countr_zero(static_cast<unsigned>(offsets))) {
+  drop = 4 - offset_bits;
+  half = ((1 << drop) >> 1) + ((offsets / 2) << drop);
 }
 
 void GaussianBlock::TakeParameters(const GaussianTables& tables, const GaussianParameters& parameters, size_t begin,
                                    size_t size) {
   count = size;
-  centered = parameters.mean_q4.empty();
+  rule = MeanRule(tables.offsets());
+  means = parameters.mean_q4.empty() ? nullptr : parameters.mean_q4.data() + begin;
   const uint8_t* const scales = parameters.scales.data() + begin;
-  const int32_t* const means = centered ? nullptr : parameters.mean_q4.data() + begin;
-  uint8_t all = 0;
-  for (size_t i = 0; i < size; ++i) all = static_cast<uint8_t>(all | scales[i]);
-  whole = all < kGaussianScales;
-  const int offset_bits = std::countr_zero(static_cast<unsigned>(tables.offsets()));
-  if (!whole) {
-    centered = false;
-    for (size_t i = 0; i < size; ++i) {
-      const GaussianTables::Choice choice = tables.Choose(means == nullptr ? 0 : means[i], scales[i]);
-      rows[i] = static_cast<uint16_t>(tables.IndexOf(*choice.table));
-      centers[i] = choice.center;
-      low_bits[i] = static_cast<uint8_t>(choice.low_bits);
-    }
-  } else if (centered && offset_bits == 0) {
-    for (size_t i = 0; i < size; ++i) rows[i] = scales[i];
-  } else if (centered) {
-    const unsigned middle = static_cast<unsigned>(tables.offsets()) / 2;
-    for (size_t i = 0; i < size; ++i) rows[i] = static_cast<uint16_t>((scales[i] << offset_bits) + middle);
+  if (means == nullptr || rule.offset_bits == 0) {
+    whole = RowsOfScales(scales, size, rule.offset_bits, means == nullptr ? rule.Offset(0) : 0, rows.data());
   } else {
-    // As GaussianTables::Choose, with the half added before it can overflow.
-    const int drop = 4 - offset_bits;
-    const int32_t mask = tables.offsets() - 1;
-    const int32_t half = ((1 << drop) >> 1) + ((tables.offsets() / 2) << drop);
-    int32_t* __restrict const to_centers = centers.data();
-    uint16_t* __restrict const to_rows = rows.data();
-    for (size_t i = 0; i < size; ++i) {
-      const int32_t rounded = ((means[i] & 15) + half) >> drop;
-      to_centers[i] = (means[i] >> 4) + (rounded >> offset_bits);
-      to_rows[i] = static_cast<uint16_t>((scales[i] << offset_bits) + (rounded & mask));
-    }
+    whole = RowsOfMeans(scales, means, size, rule, rows.data());
+  }
+  if (whole) return;
+  for (size_t i = 0; i < size; ++i) {
+    const GaussianTables::Choice choice = tables.Choose(means == nullptr ? 0 : means[i], scales[i]);
+    rows[i] = static_cast<uint16_t>(tables.IndexOf(*choice.table));
+    centers[i] = choice.center;
+    low_bits[i] = static_cast<uint8_t>(choice.low_bits);
   }
 }
 
 template <typename T>
 void GaussianBlock::TakeValues(std::span<const T> values) {
-  const T* __restrict const from = values.data();
-  const int32_t* __restrict const center = centers.data();
-  uint8_t* __restrict const to = symbols.data();
-  const size_t size = count;
-  if (centered) {
-    constexpr T kLow = kLowest, kHigh = kHighest;
-    for (size_t i = 0; i < size; ++i) {
-      const T value = std::min(std::max(from[i], kLow), kHigh);
-      to[i] = static_cast<uint8_t>(value + GaussianArrayTables::kKernelCenter);
-    }
-  } else if (whole) {
-    for (size_t i = 0; i < size; ++i) to[i] = Saturate(from[i], center[i]);
+  if (!whole) {
+    for (size_t i = 0; i < count; ++i) symbols[i] = Saturate(int32_t{values[i]} >> low_bits[i], centers[i]);
+  } else if (means == nullptr) {
+    SymbolsOf(values.data(), count, symbols.data());
   } else {
-    for (size_t i = 0; i < size; ++i) to[i] = Saturate(int32_t{from[i]} >> low_bits[i], center[i]);
+    SymbolsAround(values.data(), means, count, rule, symbols.data());
   }
 }
 
 template <typename T>
-bool GaussianBlock::GiveValues(size_t size, T* __restrict values) const {
-  const int32_t* __restrict const center = centers.data();
-  const uint8_t* __restrict const from = symbols.data();
-  if (centered) {
-    for (size_t i = 0; i < size; ++i) values[i] = static_cast<T>(from[i] + kLowest);
-    return true;
-  }
-  int32_t lost = 0;
-  for (size_t i = 0; i < size; ++i) {
-    const int32_t value = center[i] + from[i] + kLowest;
-    values[i] = static_cast<T>(value);
-    lost |= value ^ values[i];
-  }
-  return lost == 0;
+bool GaussianBlock::GiveValues(size_t size, T* values) const {
+  if (!whole) return true;
+  if (means != nullptr) return ValuesAround(symbols.data(), means, size, rule, values);
+  ValuesOf(symbols.data(), size, values);
+  return true;
 }
 
 template void GaussianBlock::TakeValues(std::span<const int16_t>);

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "base/status.h"
+#include "codec/read_ahead.h"
 #include "prob/gaussian_tables.h"
 #include "simd/rans_kernels.h"
 
@@ -45,30 +46,48 @@ struct GaussianParameters {
 
   /// Errors: InvalidArgument unless there are parameters for exactly `count` values.
   Status Check(size_t count) const;
-  /// Asks the memory for the parameters of [begin, end), which the next block needs.
-  void Prefetch(size_t begin, size_t end) const;
+  /// Adds the parameters of [begin, end), which the next block needs.
+  void AddTo(ReadAhead& ahead, size_t begin, size_t end) const;
+};
+
+/// How a mean becomes the offset of a table and a center, as GaussianTables::Choose does for scales without low bits,
+/// with the half added before it can overflow.
+struct MeanRule {
+  int drop = 4;
+  int offset_bits = 0;
+  int32_t half = 8;
+
+  explicit MeanRule(int offsets);
+  int32_t Rounded(int32_t mean_q4) const { return ((mean_q4 & 15) + half) >> drop; }
+  int32_t Offset(int32_t mean_q4) const { return Rounded(mean_q4) & ((1 << offset_bits) - 1); }
+  int32_t Center(int32_t mean_q4) const { return (mean_q4 >> 4) + (Rounded(mean_q4) >> offset_bits); }
 };
 
 /// What one pass over arrays works on: a part of them, small enough for the nearest cache.
 struct GaussianBlock {
-  static constexpr size_t kSize = 2048;
+  static constexpr size_t kSize = 1024;
 
   size_t count = 0;
-  bool centered = false;  ///< all centers are 0
-  bool whole = false;     ///< no value has low bits
+  bool whole = false;              ///< no value has low bits
+  const int32_t* means = nullptr;  ///< of the values, or null: all are 0
+  MeanRule rule{1};
   std::array<uint16_t, kSize + kKernelSlack> rows;
-  std::array<int32_t, kSize> centers;
-  std::array<uint8_t, kSize> low_bits;  ///< unless `whole`
   std::array<uint8_t, kSize + kKernelSlack> symbols;
+  std::array<int32_t, kSize> centers;   ///< unless `whole`
+  std::array<uint8_t, kSize> low_bits;  ///< unless `whole`
 
-  /// Takes the parameters [begin, begin + size). Needs: size at most kSize.
+  /// Takes the parameters [begin, begin + size), which stay where they are. Needs: size at most kSize.
   void TakeParameters(const GaussianTables& tables, const GaussianParameters& parameters, size_t begin, size_t size);
   /// The kernels' symbols of `count` values. Instances: int16_t, int32_t.
   template <typename T>
   void TakeValues(std::span<const T> values);
   /// The values of the first `size` symbols, as if none escaped or had low bits; false if one is out of range.
   template <typename T>
-  bool GiveValues(size_t size, T* __restrict values) const;
+  bool GiveValues(size_t size, T* values) const;
+  int32_t CenterOf(size_t i) const {
+    if (!whole) return centers[i];
+    return means == nullptr ? 0 : rule.Center(means[i]);
+  }
   /// The first symbol in [begin, end) that escapes, or `end`.
   size_t FindEscape(size_t begin, size_t end) const {
     const void* const found = std::memchr(symbols.data() + begin, 0, end - begin);

@@ -3,7 +3,6 @@
 // slows all alike; medians over the rounds. Compressors see byte planes: the lowest bytes of all elements, then the
 // next.
 #include <fmt/format.h>
-#include <time.h>
 #include <zlib.h>
 #include <zstd.h>
 
@@ -16,17 +15,10 @@
 #include "codec/activation_coder.h"
 #include "format/hidden_file.h"
 #include "format/safetensors.h"
+#include "measuring.h"
 
 namespace sluice {
 namespace {
-
-using Bytes = std::vector<uint8_t>;
-
-double ThreadSeconds() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
 
 struct Codec {
   std::string name;
@@ -113,11 +105,6 @@ std::vector<Codec> CodecsFor(const Chunk& chunk, bool lossy) {
   codecs.push_back(Ours("archive, relative 0.01", {Fidelity::kRelative, 0.01}, chunk));
   codecs.push_back(Ours("archive, 4 bits", {Fidelity::kBits, 4}, chunk));
   return codecs;
-}
-
-double Median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
 }
 
 nlohmann::ordered_json Measure(const Chunk& chunk, bool lossy, int rounds) {

@@ -24,6 +24,7 @@
 
 #include "codec/activation_coder.h"
 #include "format/dtype.h"
+#include "measuring.h"
 #include "plain/plain_codec.h"
 #include "prob/gaussian_tables.h"
 #include "rans/rans_decoder.h"
@@ -134,12 +135,6 @@ Turn RunProcesses(const Shared& shared, int workers, double seconds, std::atomic
   });
 }
 
-double Median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
-
 nlohmann::ordered_json Compare(int workers, int turns, double seconds) {
   const Shared shared;
   // Counted in memory that forked processes share.
@@ -157,12 +152,10 @@ nlohmann::ordered_json Compare(int workers, int turns, double seconds) {
     ratios.push_back(together.units_per_second / apart.units_per_second);
     cpu_ratios.push_back(together.units_per_cpu_second / apart.units_per_cpu_second);
   }
-  double load[1] = {0};
-  getloadavg(load, 1);
   return {{"workers", workers},
           {"turns", turns},
           {"seconds_a_turn", seconds},
-          {"load_average", load[0]},
+          {"load_average", LoadAverage()},
           {"one_thread", Median(one)},
           {"threads", Median(threads)},
           {"processes", Median(processes)},

@@ -13,7 +13,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <ctime>
 #include <fstream>
 #include <functional>
 #include <memory>
@@ -24,23 +23,11 @@
 
 #include "codec/gaussian_arrays.h"
 #include "codec/token_coder.h"
+#include "measuring.h"
 #include "rans/rans_layout.h"
 
 namespace sluice {
 namespace {
-
-using Bytes = std::vector<uint8_t>;
-
-double Seconds() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
-
-double Median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<ptrdiff_t>(values.size() / 2), values.end());
-  return values[values.size() / 2];
-}
 
 struct SymbolSet {
   std::string name;
@@ -97,11 +84,11 @@ struct Contender {
   size_t bytes = 0;
 
   void Run() {
-    const double begin = Seconds();
+    const double begin = ThreadSeconds();
     bytes = encode();
-    const double middle = Seconds();
+    const double middle = ThreadSeconds();
     const bool sound = decode();
-    decode_seconds.push_back(Seconds() - middle);
+    decode_seconds.push_back(ThreadSeconds() - middle);
     encode_seconds.push_back(middle - begin);
     if (!sound || !same()) throw std::runtime_error(name + ": the symbols did not come back");
   }
@@ -231,16 +218,7 @@ double TokenOverhead(const SymbolSet& set, const GaussianTables& tables, size_t 
   return (8.0 * static_cast<double>(bytes) - set.Ideal(0, tokens * width)) / static_cast<double>(tokens);
 }
 
-std::string Machine() {
-  std::ifstream cpu("/proc/cpuinfo");
-  std::string line, model = "unknown processor";
-  while (std::getline(cpu, line)) {
-    if (line.rfind("model name", 0) == 0) model = line.substr(line.find(':') + 2);
-  }
-  double load = 0;
-  std::ifstream("/proc/loadavg") >> load;
-  return fmt::format("{}, load {:.1f}", model, load);
-}
+std::string Machine() { return fmt::format("{}, load {:.1f}", Processor(), LoadAverage()); }
 
 struct Options {
   size_t symbols = size_t{1} << 23;

@@ -5,7 +5,6 @@
 // products, by hand: 2 a multiply-add, backward twice forward where weights and inputs both get a gradient, once where
 // only inputs do. Attention in the codec is counted in full (it computes the masked half too), in the backbone by half.
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -13,6 +12,7 @@
 #include "backbone/backbone.h"
 #include "backbone/lm_score.h"
 #include "backbone/torch_setup.h"
+#include "measuring.h"
 #include "neural/learned_codec.h"
 #include "train/adamw.h"
 #include "train/distortion_loss.h"
@@ -26,11 +26,6 @@ struct Shape {
   int64_t layers = 6, width = 128, heads = 4, vocab = 1024, context = 256, batch = 8, steps = 7;
   int threads = 0;
 };
-
-double Median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<int64_t>(values.size() / 2), values.end());
-  return values[values.size() / 2];
-}
 
 template <typename Work>
 double MedianSeconds(int64_t repeats, Work&& work) {

@@ -27,6 +27,15 @@ std::vector<uint8_t> RepairPack(std::span<const uint8_t> bytes);
 /// latter.
 std::vector<uint8_t> RepairArchive(std::span<const uint8_t> bytes);
 
+/// A target's whole work: the input as it is, then mended.
+template <typename Try, typename Repair>
+int TryAsItIsAndMended(const uint8_t* data, size_t size, Try&& attempt, Repair&& repair) {
+  const std::span<const uint8_t> bytes(data, size);
+  attempt(bytes);
+  attempt(repair(bytes));
+  return 0;
+}
+
 }  // namespace sluice
 
 #endif  // SLUICE_FUZZ_FIX_CHECKSUMS_H_

@@ -25,11 +25,7 @@ const PackCodec& FuzzFrameCodec() {
 }
 
 HiddenStates FuzzHidden(std::span<const uint8_t> bytes, uint64_t batch, uint64_t tokens) {
-  HiddenStates hidden;
-  hidden.batch = batch;
-  hidden.tokens = tokens;
-  hidden.rank = batch == 1 ? 2 : 3;
-  hidden.values = Matrix<float>(batch * tokens, kFuzzFrameWidth);
+  HiddenStates hidden = HiddenStates::Zeros(batch, tokens, kFuzzFrameWidth);
   for (size_t i = 0; i < hidden.values.View().size() && i < bytes.size(); ++i) {
     const int level = static_cast<int>(bytes[i]) - 128;
     hidden.values.data()[i] = static_cast<float>(level) * (bytes[i] % 16 == 0 ? 1000.0f : 0.25f);

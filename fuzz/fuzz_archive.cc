@@ -70,8 +70,5 @@ void TryArchive(std::span<const uint8_t> bytes) {
 }  // namespace sluice
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const std::span<const uint8_t> bytes(data, size);
-  sluice::TryArchive(bytes);
-  sluice::TryArchive(sluice::RepairArchive(bytes));
-  return 0;
+  return sluice::TryAsItIsAndMended(data, size, sluice::TryArchive, sluice::RepairArchive);
 }

@@ -92,8 +92,5 @@ void TryPack(std::span<const uint8_t> bytes) {
 }  // namespace sluice
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const std::span<const uint8_t> bytes(data, size);
-  sluice::TryPack(bytes);
-  sluice::TryPack(sluice::RepairPack(bytes));
-  return 0;
+  return sluice::TryAsItIsAndMended(data, size, sluice::TryPack, sluice::RepairPack);
 }

@@ -119,8 +119,5 @@ void TryStream(std::span<const uint8_t> bytes) {
 }  // namespace sluice
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const std::span<const uint8_t> bytes(data, size);
-  sluice::TryStream(bytes);
-  sluice::TryStream(sluice::RepairStream(bytes));
-  return 0;
+  return sluice::TryAsItIsAndMended(data, size, sluice::TryStream, sluice::RepairStream);
 }

@@ -68,11 +68,7 @@ class Seeds {
 /// Hidden states with channels of different size, exact in fp16.
 HiddenStates MakeHidden(uint64_t batch, uint64_t tokens, size_t width, uint32_t seed) {
   std::mt19937 random(seed);
-  HiddenStates hidden;
-  hidden.batch = batch;
-  hidden.tokens = tokens;
-  hidden.rank = batch == 1 ? 2 : 3;
-  hidden.values = Matrix<float>(batch * tokens, width);
+  HiddenStates hidden = HiddenStates::Zeros(batch, tokens, width);
   for (size_t t = 0; t < batch * tokens; ++t) {
     for (size_t c = 0; c < width; ++c) {
       const int drawn = static_cast<int>(random() % 255) - 127;

@@ -24,6 +24,10 @@ class HiddenCodec {
   /// infinity for all but the raw ones), naming token and channel.
   virtual Result<std::vector<uint8_t>> Encode(MatrixView<const float> hidden) const = 0;
 
+  /// Whether a payload of this size and head can be one of [tokens, width], found out without memory for the values.
+  /// Errors: as Decode.
+  virtual Status CheckPayload(std::span<const uint8_t> payload, size_t tokens, size_t width) const = 0;
+
   /// Gives [tokens, width]; the caller has bounded tokens * width (kMaxFrameElements). Errors: Truncated or Corrupt for
   /// a payload that is not one of such a chunk; never reads or allocates beyond what tokens * width explains.
   virtual Result<Matrix<float>> Decode(std::span<const uint8_t> payload, size_t tokens, size_t width) const = 0;

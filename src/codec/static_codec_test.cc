@@ -19,11 +19,7 @@ constexpr size_t kWidth = 24;
 HiddenStates Sample(uint64_t batch, uint64_t tokens, uint32_t seed, bool outliers = true) {
   std::mt19937 random(seed);
   std::normal_distribution<float> normal;
-  HiddenStates hidden;
-  hidden.batch = batch;
-  hidden.tokens = tokens;
-  hidden.rank = batch == 1 ? 2 : 3;
-  hidden.values = Matrix<float>(batch * tokens, kWidth);
+  HiddenStates hidden = HiddenStates::Zeros(batch, tokens, kWidth);
   for (size_t t = 0; t < batch * tokens; ++t) {
     const float common = normal(random);
     for (size_t j = 0; j < kWidth; ++j) {

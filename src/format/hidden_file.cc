@@ -54,6 +54,15 @@ Result<HiddenStates> LoadFrom(const std::filesystem::path& path, std::string_vie
 
 }  // namespace
 
+HiddenStates HiddenStates::Zeros(uint64_t batch, uint64_t tokens, size_t width) {
+  HiddenStates hidden;
+  hidden.values = Matrix<float>(batch * tokens, width);
+  hidden.batch = batch;
+  hidden.tokens = tokens;
+  hidden.rank = batch == 1 ? 2 : 3;
+  return hidden;
+}
+
 Result<TensorView> ChooseHidden(const SafetensorsFile& file, std::string_view name) {
   if (!name.empty()) return file.Find(name);
   std::vector<std::string> names;

@@ -21,6 +21,9 @@ struct HiddenStates {
   int rank = 2;
   DType source = DType::kF32;  ///< F32, F16 or BF16: every value is one of this type
   std::string tensor = "hidden";
+
+  /// All values 0; rank 2 when `batch` is 1.
+  static HiddenStates Zeros(uint64_t batch, uint64_t tokens, size_t width);
 };
 
 /// The tensor `name` of a file; empty, its only float tensor of rank 2 or 3.

@@ -67,14 +67,18 @@ class CodebookCodec : public HiddenCodec {
     return payload;
   }
 
-  Result<Matrix<float>> Decode(std::span<const uint8_t> payload, size_t tokens, size_t width) const override {
+  Status CheckPayload(std::span<const uint8_t> payload, size_t tokens, size_t width) const override {
     if (payload.empty()) return Truncated("blk8 payload of 0 bytes, expected the block length");
     const int log2 = payload[0];
     if (log2 < std::countr_zero(unsigned{kMinCodebookBlock}) || log2 > std::countr_zero(unsigned{kMaxCodebookBlock})) {
       return Corrupt(fmt::format("blk8 payload: block length 2^{}, expected 2^6 to 2^12", log2));
     }
-    const size_t length = size_t{1} << log2, count = tokens * width;
-    SLUICE_RETURN_IF_ERROR(CheckPayloadSize("blk8", payload.size(), PayloadSize(count, length)));
+    return CheckPayloadSize("blk8", payload.size(), PayloadSize(tokens * width, size_t{1} << log2));
+  }
+
+  Result<Matrix<float>> Decode(std::span<const uint8_t> payload, size_t tokens, size_t width) const override {
+    SLUICE_RETURN_IF_ERROR(CheckPayload(payload, tokens, width));
+    const size_t length = size_t{1} << payload[0], count = tokens * width;
     Matrix<float> hidden(tokens, width);
     const uint8_t* from = payload.data() + 1;
     for (size_t begin = 0; begin < count; begin += length) {

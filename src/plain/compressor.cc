@@ -34,10 +34,10 @@ constexpr int kRawDeflate = -15;
 constexpr int kZlibMemory = 8;
 constexpr int kLz4HcFrom = 3;
 
-constexpr std::array<CompressorInfo, 4> kInfos = {{{Compressor::kDeflate, "deflate", 1, 9, 6},
-                                                   {Compressor::kLibdeflate, "libdeflate", 1, 12, 6},
-                                                   {Compressor::kZstd, "zstd", 1, 22, 3},
-                                                   {Compressor::kLz4, "lz4", 1, 12, 1}}};
+constexpr std::array<CompressorInfo, 4> kInfos = {{{Compressor::kDeflate, "deflate", 1, 9, 6, 1032},
+                                                   {Compressor::kLibdeflate, "libdeflate", 1, 12, 6, 1032},
+                                                   {Compressor::kZstd, "zstd", 1, 22, 3, 1 << 15},
+                                                   {Compressor::kLz4, "lz4", 1, 12, 1, 255}}};
 
 void SetBuffers(std::span<const uint8_t> in, Bytes& out, z_stream* stream) {
   stream->next_in = const_cast<Bytef*>(in.data());
@@ -90,6 +90,12 @@ class ZlibEngine : public ByteCompressor::Engine {
   std::unique_ptr<z_stream> deflater_, inflater_;
 };
 
+/// Hands a library's state back to the library.
+template <auto kFree>
+struct FreedBy {
+  void operator()(auto* state) const { kFree(state); }
+};
+
 class LibdeflateEngine : public ByteCompressor::Engine {
  public:
   explicit LibdeflateEngine(int level) : level_(level) {}
@@ -112,13 +118,9 @@ class LibdeflateEngine : public ByteCompressor::Engine {
   }
 
  private:
-  struct Free {
-    void operator()(libdeflate_compressor* state) const { libdeflate_free_compressor(state); }
-    void operator()(libdeflate_decompressor* state) const { libdeflate_free_decompressor(state); }
-  };
   int level_;
-  std::unique_ptr<libdeflate_compressor, Free> compressor_;
-  std::unique_ptr<libdeflate_decompressor, Free> decompressor_;
+  std::unique_ptr<libdeflate_compressor, FreedBy<libdeflate_free_compressor>> compressor_;
+  std::unique_ptr<libdeflate_decompressor, FreedBy<libdeflate_free_decompressor>> decompressor_;
 };
 
 class ZstdEngine : public ByteCompressor::Engine {
@@ -142,13 +144,9 @@ class ZstdEngine : public ByteCompressor::Engine {
   }
 
  private:
-  struct Free {
-    void operator()(ZSTD_CCtx* state) const { ZSTD_freeCCtx(state); }
-    void operator()(ZSTD_DCtx* state) const { ZSTD_freeDCtx(state); }
-  };
   int level_;
-  std::unique_ptr<ZSTD_CCtx, Free> compressor_;
-  std::unique_ptr<ZSTD_DCtx, Free> decompressor_;
+  std::unique_ptr<ZSTD_CCtx, FreedBy<ZSTD_freeCCtx>> compressor_;
+  std::unique_ptr<ZSTD_DCtx, FreedBy<ZSTD_freeDCtx>> decompressor_;
 };
 
 class Lz4Engine : public ByteCompressor::Engine {

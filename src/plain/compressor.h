@@ -20,7 +20,8 @@ struct CompressorInfo {
   std::string_view name;
   int lowest;
   int highest;
-  int usual;  ///< level when none is given
+  int usual;                ///< level when none is given
+  uint64_t most_expansion;  ///< no byte expands to more: bounds what data may claim
 };
 
 /// All compressors in the order of the enumeration.

@@ -29,8 +29,12 @@ class Float32Codec : public HiddenCodec {
 
   Result<std::vector<uint8_t>> Encode(MatrixView<const float> hidden) const override { return BytesOf(hidden.all()); }
 
+  Status CheckPayload(std::span<const uint8_t> payload, size_t tokens, size_t width) const override {
+    return CheckPayloadSize("fp32", payload.size(), tokens * width * sizeof(float));
+  }
+
   Result<Matrix<float>> Decode(std::span<const uint8_t> payload, size_t tokens, size_t width) const override {
-    SLUICE_RETURN_IF_ERROR(CheckPayloadSize("fp32", payload.size(), tokens * width * sizeof(float)));
+    SLUICE_RETURN_IF_ERROR(CheckPayload(payload, tokens, width));
     Matrix<float> hidden(tokens, width);
     if (!payload.empty()) std::memcpy(hidden.data(), payload.data(), payload.size());
     return hidden;
@@ -38,9 +42,7 @@ class Float32Codec : public HiddenCodec {
 };
 
 template <float (*Widen)(uint16_t)>
-Result<Matrix<float>> DecodeWords(std::string_view codec, std::span<const uint8_t> payload, size_t tokens,
-                                  size_t width) {
-  SLUICE_RETURN_IF_ERROR(CheckPayloadSize(codec, payload.size(), tokens * width * sizeof(uint16_t)));
+Matrix<float> DecodeWords(std::span<const uint8_t> payload, size_t tokens, size_t width) {
   Matrix<float> hidden(tokens, width);
   for (size_t i = 0; i < tokens * width; ++i) hidden.data()[i] = Widen(LoadLe<uint16_t>(payload.data() + 2 * i));
   return hidden;
@@ -55,8 +57,13 @@ class HalfCodec : public HiddenCodec {
     return BytesOf<uint16_t>(halves);
   }
 
+  Status CheckPayload(std::span<const uint8_t> payload, size_t tokens, size_t width) const override {
+    return CheckPayloadSize("fp16", payload.size(), tokens * width * sizeof(uint16_t));
+  }
+
   Result<Matrix<float>> Decode(std::span<const uint8_t> payload, size_t tokens, size_t width) const override {
-    return DecodeWords<HalfToFloat>("fp16", payload, tokens, width);
+    SLUICE_RETURN_IF_ERROR(CheckPayload(payload, tokens, width));
+    return DecodeWords<HalfToFloat>(payload, tokens, width);
   }
 };
 
@@ -70,8 +77,13 @@ class Bfloat16Codec : public HiddenCodec {
     return BytesOf<uint16_t>(words);
   }
 
+  Status CheckPayload(std::span<const uint8_t> payload, size_t tokens, size_t width) const override {
+    return CheckPayloadSize("bf16", payload.size(), tokens * width * sizeof(uint16_t));
+  }
+
   Result<Matrix<float>> Decode(std::span<const uint8_t> payload, size_t tokens, size_t width) const override {
-    return DecodeWords<Bfloat16ToFloat>("bf16", payload, tokens, width);
+    SLUICE_RETURN_IF_ERROR(CheckPayload(payload, tokens, width));
+    return DecodeWords<Bfloat16ToFloat>(payload, tokens, width);
   }
 };
 

@@ -1,6 +1,6 @@
 // Hidden states through a plain codec into a stream and back. A batch is cut along its tokens, all rows together, so
 // that the frames tell the shape. Reading walks the frame headers first: the size is known, and refused if it must be,
-// before the first payload is decoded.
+// before the first payload is decoded. What frames claim is believed only as far as their payloads can hold it.
 #include "plain/hidden_stream.h"
 
 #include <fmt/format.h>
@@ -13,8 +13,9 @@
 namespace sluice {
 namespace {
 
-// Reads every frame's header and checksum; the result has the shape, and no values yet.
-Result<HiddenStates> Shape(std::span<const uint8_t> stream, uint64_t max_elements) {
+// Reads every frame's header and checksum, and whether its payload has room for what it claims; the result has the
+// shape, and no values yet.
+Result<HiddenStates> Shape(std::span<const uint8_t> stream, const HiddenCodec& codec, uint64_t max_elements) {
   SLUICE_ASSIGN_OR_RETURN(StreamReader reader, StreamReader::FromBytes(stream));
   const uint64_t width = reader.header().width;
   HiddenStates hidden;
@@ -29,6 +30,8 @@ Result<HiddenStates> Shape(std::span<const uint8_t> stream, uint64_t max_element
     }
     batch = frame->batch;
     hidden.tokens += frame->tokens;
+    const Status sound = codec.CheckPayload(frame->sections[0], batch * frame->tokens, width);
+    if (!sound.ok()) return sound.WithContext(fmt::format("frame at byte {}", frame->offset));
     if (reader.tokens() > max_elements / width) {
       return InvalidArgument(
           fmt::format("the stream holds more than {} elements, the most that was allowed", max_elements));
@@ -72,7 +75,7 @@ Result<HiddenStates> DecodeHidden(std::span<const uint8_t> stream, uint64_t max_
   }
   const size_t width = reader.header().width;
   SLUICE_ASSIGN_OR_RETURN(const auto codec, PlainCodecOfId(reader.header().codec_id));
-  SLUICE_ASSIGN_OR_RETURN(HiddenStates hidden, Shape(stream, max_elements));
+  SLUICE_ASSIGN_OR_RETURN(HiddenStates hidden, Shape(stream, *codec, max_elements));
   hidden.values = Matrix<float>(hidden.batch * hidden.tokens, width);
   for (uint64_t begin = 0; begin < hidden.tokens;) {
     SLUICE_ASSIGN_OR_RETURN(const std::optional<Frame> frame, reader.Next());

@@ -1,6 +1,7 @@
 #include "plain/hidden_stream.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <random>
 #include <sstream>
@@ -15,11 +16,7 @@ namespace {
 HiddenStates Random(uint64_t batch, uint64_t tokens, size_t width) {
   std::mt19937 random(5);
   std::normal_distribution<float> normal;
-  HiddenStates hidden;
-  hidden.rank = batch > 1 ? 3 : 2;
-  hidden.batch = batch;
-  hidden.tokens = tokens;
-  hidden.values = Matrix<float>(batch * tokens, width);
+  HiddenStates hidden = HiddenStates::Zeros(batch, tokens, width);
   for (float& value : hidden.values.View().all()) value = normal(random);
   return hidden;
 }
@@ -124,6 +121,33 @@ TEST(HiddenStreamTest, RejectsWhatItShouldNotDecode) {
   ASSERT_TRUE(ragged.AddStored(2, 1, std::vector<uint8_t>(64)).ok());
   ASSERT_TRUE(ragged.Finish().ok());
   EXPECT_EQ(DecodeHidden(ragged.Take()).status().code(), StatusCode::kCorrupt);
+}
+
+// Frames of a few bytes that claim 2^26 elements each: no memory is asked for on their word.
+TEST(HiddenStreamTest, RejectsClaimsThatThePayloadCannotHold) {
+  const auto peak_kb = [] {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_maxrss;
+  };
+  constexpr uint32_t kWideWidth = 64, kTokens = 1 << 20;
+  const std::pair<const char*, StatusCode> kinds[] = {
+      {"fp32", StatusCode::kTruncated},  {"fp16", StatusCode::kTruncated}, {"bf16", StatusCode::kTruncated},
+      {"int8", StatusCode::kTruncated},  {"q80", StatusCode::kTruncated},  {"fp8", StatusCode::kTruncated},
+      {"int4", StatusCode::kTruncated},  {"blk8", StatusCode::kTruncated}, {"lowrank", StatusCode::kTruncated},
+      {"deflate", StatusCode::kCorrupt}, {"zstd", StatusCode::kCorrupt},   {"lz4", StatusCode::kCorrupt}};
+  for (const auto& [spec, code] : kinds) {
+    const StreamHeader header{
+        .kind = CodecKind::kPlain, .codec_id = PlainCodecId(**MakePlainCodec(spec)), .width = kWideWidth};
+    StreamWriter writer = *StreamWriter::ToMemory(header);
+    const std::vector<uint8_t> payload = {11, 0, 0, 0, 0, 0, 0, 0};
+    for (int frame = 0; frame < 8; ++frame) ASSERT_TRUE(writer.AddStored(1, kTokens, payload).ok());
+    ASSERT_TRUE(writer.Finish().ok());
+    const std::vector<uint8_t> stream = writer.Take();
+    const long before = peak_kb();
+    EXPECT_EQ(DecodeHidden(stream).status().code(), code) << spec;
+    EXPECT_LT(peak_kb() - before, 64 << 10) << spec;  // KB; the claim is 2 GB
+  }
 }
 
 TEST(HiddenStreamTest, RejectsBadRequestsAndLeavesNoFile) {

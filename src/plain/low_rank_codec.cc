@@ -100,13 +100,18 @@ class LowRankCodec : public HiddenCodec {
     }
   }
 
-  Result<Matrix<float>> Decode(std::span<const uint8_t> payload, size_t tokens, size_t width) const override {
+  Status CheckPayload(std::span<const uint8_t> payload, size_t tokens, size_t width) const override {
     if (payload.size() < sizeof(uint16_t)) return Truncated("lowrank payload ends before its rank");
     const size_t rank = LoadLe<uint16_t>(payload.data());
     if (rank > std::min({tokens, width, size_t{kMaxLowRank}})) {
       return Corrupt(fmt::format("lowrank payload: rank {} of {} tokens of width {}", rank, tokens, width));
     }
-    SLUICE_RETURN_IF_ERROR(CheckPayloadSize("lowrank", payload.size(), PayloadSize(rank, tokens, width)));
+    return CheckPayloadSize("lowrank", payload.size(), PayloadSize(rank, tokens, width));
+  }
+
+  Result<Matrix<float>> Decode(std::span<const uint8_t> payload, size_t tokens, size_t width) const override {
+    SLUICE_RETURN_IF_ERROR(CheckPayload(payload, tokens, width));
+    const size_t rank = LoadLe<uint16_t>(payload.data());
     const uint8_t* components = payload.data() + sizeof(uint16_t);
     for (size_t j = 0; j < rank; ++j) {
       const auto gain = LoadLe<float>(components + j * (sizeof(float) + width));

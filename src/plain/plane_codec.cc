@@ -30,7 +30,14 @@ class PlaneCodec : public HiddenCodec {
     return compressor.Compress(planes);
   }
 
+  Status CheckPayload(std::span<const uint8_t> payload, size_t tokens, size_t width) const override {
+    const CompressorInfo& info = Compressors()[static_cast<size_t>(compressor_)];
+    if (2 * tokens * width <= info.most_expansion * payload.size()) return OkStatus();
+    return Corrupt(fmt::format("{}: {} bytes do not expand to {}", info.name, payload.size(), 2 * tokens * width));
+  }
+
   Result<Matrix<float>> Decode(std::span<const uint8_t> payload, size_t tokens, size_t width) const override {
+    SLUICE_RETURN_IF_ERROR(CheckPayload(payload, tokens, width));
     const size_t count = tokens * width;
     SLUICE_ASSIGN_OR_RETURN(ByteCompressor compressor, ByteCompressor::Make(compressor_, level_));
     SLUICE_ASSIGN_OR_RETURN(const std::vector<uint8_t> planes, compressor.Decompress(payload, 2 * count));

@@ -65,8 +65,12 @@ class ScaledCodec : public HiddenCodec {
     return payload;
   }
 
+  Status CheckPayload(std::span<const uint8_t> payload, size_t tokens, size_t width) const override {
+    return CheckPayloadSize(Scale::kName, payload.size(), PayloadSize(tokens, width));
+  }
+
   Result<Matrix<float>> Decode(std::span<const uint8_t> payload, size_t tokens, size_t width) const override {
-    SLUICE_RETURN_IF_ERROR(CheckPayloadSize(Scale::kName, payload.size(), PayloadSize(tokens, width)));
+    SLUICE_RETURN_IF_ERROR(CheckPayload(payload, tokens, width));
     Matrix<float> hidden(tokens, width);
     const uint8_t* from = payload.data();
     for (size_t t = 0; t < tokens; ++t) {

@@ -46,11 +46,7 @@ HiddenStates Numbers(uint64_t batch, uint64_t tokens, size_t width, double scale
     state = state * 6364136223846793005u + 1442695040888963407u;
     return static_cast<int64_t>(state >> 48) - 32768;
   };
-  HiddenStates hidden;
-  hidden.batch = batch;
-  hidden.tokens = tokens;
-  hidden.rank = batch == 1 ? 2 : 3;
-  hidden.values = Matrix<float>(batch * tokens, width);
+  HiddenStates hidden = HiddenStates::Zeros(batch, tokens, width);
   for (size_t i = 0; i < batch * tokens * width; ++i) {
     const int64_t bell = next() + next() + next() + next();
     const int64_t far = next() > 31700 ? 40 : 1;

@@ -60,7 +60,7 @@ class Runner {
     wire_bytes_ += bytes.size() - (wire_bytes_ == 0 ? 0 : header_bytes);
     StreamReader reader = ValueOrThrow(StreamReader::FromBytes(bytes));
     const auto frame = ValueOrThrow(reader.Next());
-    const auto decoded = ValueOrThrow(codec_->Decode(frame.value()));
+    const auto decoded = ValueOrThrow(codec_->Decode(frame.value(), reader));
     return LastLogits(backbone_->Layers(decoded, codec_->cut(), config().layers, &*cache_));
   }
 

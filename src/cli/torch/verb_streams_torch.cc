@@ -15,6 +15,7 @@
 #include "cli/torch/torch_verbs.h"
 #include "cli/verb.h"
 #include "format/hidden_file.h"
+#include "format/pack.h"
 #include "neural/codec_files.h"
 #include "plain/plain_codec.h"
 #include "study/torch/tensor_codec.h"
@@ -33,6 +34,11 @@ Result<CutContext> ContextOf(const std::filesystem::path& model, int64_t cut) {
 
 // Without a model a trained codec stands for the model it was trained for.
 Result<CutContext> ContextOfCodec(const std::string& codec) {
+  if (IsPackFile(codec)) {
+    SLUICE_ASSIGN_OR_RETURN(const Pack pack, Pack::Open(codec));
+    const PackInfo& info = pack.info();
+    return CutContext{.model = info.model_hash, .layers = info.cut, .width = info.width, .cut = info.cut};
+  }
   SLUICE_ASSIGN_OR_RETURN(const StoredCodec stored, LoadCodec(codec));
   return CutContext{.model = stored.origin.model,
                     .layers = stored.origin.cut,
@@ -130,7 +136,7 @@ class StreamDecoder {
     if (!read.ok()) return read.status().WithContext(name_);
     const std::optional<Frame>& frame = *read;
     if (!frame.has_value()) return torch::Tensor();
-    auto hidden = codec_->Decode(*frame);
+    auto hidden = codec_->Decode(*frame, reader_);
     if (!hidden.ok()) {
       return hidden.status().WithContext(fmt::format("{}: frame {} (byte {})", name_, frames_, frame->offset));
     }

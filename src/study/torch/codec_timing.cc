@@ -55,7 +55,7 @@ Result<ChunkTiming> TimeChunks(TensorCodec& codec, const torch::Tensor& hidden, 
       SLUICE_ASSIGN_OR_RETURN(const auto frame, reader.Next());
       if (!frame.has_value()) return Internal("the stream holds fewer frames than were written");
       const auto decode_start = Clock::now();
-      SLUICE_RETURN_IF_ERROR(codec.Decode(*frame).status());
+      SLUICE_RETURN_IF_ERROR(codec.Decode(*frame, reader).status());
       decode_time += MicrosecondsSince(decode_start);
     }
     if (pass == 0) continue;

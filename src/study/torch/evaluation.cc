@@ -121,7 +121,7 @@ class Evaluator {
     if (!frame.has_value()) return Internal("the stream holds fewer frames than were written");
     for (const auto& section : frame->sections) result_.payload_bytes += section.size();
     const auto start = Clock::now();
-    SLUICE_ASSIGN_OR_RETURN(const torch::Tensor decoded, codec_->Decode(*frame));
+    SLUICE_ASSIGN_OR_RETURN(const torch::Tensor decoded, codec_->Decode(*frame, *reader_));
     result_.decode_seconds += SecondsSince(start);
     const auto hidden = backbone_->Head(tokens, codec_->cut());
     result_.score.Add(tokens, backbone_->Tail(decoded, codec_->cut()), backbone_->Tail(hidden, codec_->cut()));

@@ -105,7 +105,7 @@ Result<nlohmann::ordered_json> Measure(const EvaluationOptions& options) {
     SLUICE_ASSIGN_OR_RETURN(StreamReader reader, StreamReader::FromBytes(stream));
     SLUICE_ASSIGN_OR_RETURN(const auto frame, reader.Next());
     if (!frame.has_value()) return Internal("the stream holds no frame");
-    SLUICE_ASSIGN_OR_RETURN(const torch::Tensor decoded, codec->Decode(*frame));
+    SLUICE_ASSIGN_OR_RETURN(const torch::Tensor decoded, codec->Decode(*frame, reader));
     cut.Add(backbone->Tail(decoded, codec->cut()), ids, passages[i].word);
     uncut.Add(backbone->Tail(hidden, codec->cut()), ids, passages[i].word);
     tokens += ids.numel();

@@ -74,7 +74,7 @@ class StepCodec final : public TensorCodec {
     return writer.AddStored(static_cast<uint32_t>(x.size(0)), static_cast<uint32_t>(x.size(1)), messages.parts.front());
   }
 
-  Result<torch::Tensor> Decode(const Frame& frame) override {
+  Result<torch::Tensor> Decode(const Frame& frame, StreamReader& /*reader*/) override {
     const auto section = frame.sections.front();
     const IntegerMessages messages{{std::vector<uint8_t>(section.begin(), section.end())}};
     SLUICE_ASSIGN_OR_RETURN(const Matrix<int32_t> integers, coder_->Decode(messages, size_t{frame.batch} * frame.tokens,

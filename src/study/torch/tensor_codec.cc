@@ -5,10 +5,12 @@
 #include "backbone/torch_setup.h"
 #include "base/bytes.h"
 #include "codec/hidden_codec.h"
+#include "format/pack.h"
 #include "neural/codec_files.h"
 #include "neural/codec_shape.h"
 #include "neural/learned_coder.h"
 #include "plain/plain_codec.h"
+#include "study/torch/pack_tensor_codec.h"
 #include "train/codec_training.h"
 
 namespace sluice {
@@ -64,7 +66,7 @@ class PlainTensorCodec final : public TensorCodec {
     return writer.AddStored(static_cast<uint32_t>(x.size(0)), static_cast<uint32_t>(x.size(1)), payload);
   }
 
-  Result<torch::Tensor> Decode(const Frame& frame) override {
+  Result<torch::Tensor> Decode(const Frame& frame, StreamReader& /*reader*/) override {
     if (frame.type != FrameType::kStored) return Corrupt("a plain codec's stream holds a learned codec's frame");
     const auto width = static_cast<size_t>(context_.width);
     SLUICE_ASSIGN_OR_RETURN(const Matrix<float> rows,
@@ -115,7 +117,7 @@ class LearnedTensorCodec final : public TensorCodec {
     return OkStatus();
   }
 
-  Result<torch::Tensor> Decode(const Frame& frame) override {
+  Result<torch::Tensor> Decode(const Frame& frame, StreamReader& /*reader*/) override {
     if (frame.type != FrameType::kChunk || frame.sections.size() != 1) {
       return Corrupt("a learned codec's stream holds a frame that is not one of its chunks");
     }
@@ -146,36 +148,39 @@ class LearnedTensorCodec final : public TensorCodec {
   CutContext context_;
 };
 
-Status CheckOrigin(const StoredCodec& stored, const CutContext& context) {
+}  // namespace
+
+Status CheckOrigin(const CodecOrigin& origin, const CutContext& context) {
   const auto fail = [](const char* what, const std::string& codec, const std::string& model) {
     return Mismatch(fmt::format("codec was trained for {} {}, but is used with {}", what, codec, model));
   };
-  if (stored.origin.model != context.model) {
-    return fail("model", ToHex(stored.origin.model).substr(0, 16), ToHex(context.model).substr(0, 16));
+  if (origin.model != Sha256Digest{} && origin.model != context.model) {
+    return fail("model", ToHex(origin.model).substr(0, 16), ToHex(context.model).substr(0, 16));
   }
-  if (context.cut >= 0 && stored.origin.cut != context.cut) {
-    return fail("cut", std::to_string(stored.origin.cut), std::to_string(context.cut));
+  if (context.cut >= 0 && origin.cut != context.cut) {
+    return fail("cut", std::to_string(origin.cut), std::to_string(context.cut));
   }
-  if (stored.codec->config().width != context.width) {
-    return fail("width", std::to_string(stored.codec->config().width), std::to_string(context.width));
+  if (origin.width != context.width) {
+    return fail("width", std::to_string(origin.width), std::to_string(context.width));
   }
   return OkStatus();
 }
-
-}  // namespace
 
 Result<std::unique_ptr<TensorCodec>> OpenTensorCodec(const std::string& spec, const CutContext& given) {
   CutContext context = given;
   if (IsCodecFolder(spec)) {
     SLUICE_ASSIGN_OR_RETURN(StoredCodec stored, LoadCodec(spec));
-    SLUICE_RETURN_IF_ERROR(CheckOrigin(stored, context));
+    const CodecOrigin origin{stored.origin.model, stored.origin.cut, stored.codec->config().width};
+    SLUICE_RETURN_IF_ERROR(CheckOrigin(origin, context));
     context.cut = stored.origin.cut;
     std::string name = stored.codec->config().preset;
     SLUICE_ASSIGN_OR_RETURN(LearnedCoder coder, LearnedCoder::Create(std::move(stored)));
     return std::unique_ptr<TensorCodec>(new LearnedTensorCodec(std::move(coder), std::move(name), context));
   }
+  if (IsPackFile(spec)) return OpenPackTensorCodec(spec, context);
   if (std::filesystem::exists(spec)) {
-    return InvalidArgument(fmt::format("{}: neither a trained codec (no codec.json) nor the name of a codec", spec));
+    return InvalidArgument(
+        fmt::format("{}: neither a trained codec (no codec.json), a pack, nor the name of a codec", spec));
   }
   SLUICE_ASSIGN_OR_RETURN(context.cut, ChooseCut(context.cut, context.layers));
   SLUICE_ASSIGN_OR_RETURN(auto codec, MakePlainCodec(spec));

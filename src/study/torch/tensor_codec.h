@@ -22,6 +22,15 @@ struct CutContext {
   int64_t cut = -1;  ///< -1: the codec's own, or the middle when it has none
 };
 
+/// What a trained codec was made for; a model of zeros is any.
+struct CodecOrigin {
+  Sha256Digest model{};
+  int64_t cut = 0;
+  int64_t width = 0;
+};
+/// Errors: Mismatch, naming what differs.
+Status CheckOrigin(const CodecOrigin& origin, const CutContext& context);
+
 /// Where the bits of a chunk went. Plain codecs fill in nothing.
 struct ChunkBits {
   double estimated = 0;  ///< ideal bits under the trained densities
@@ -49,14 +58,14 @@ class TensorCodec {
 
   /// Appends one frame. Data: x float [B, T, d]. `bits` may be null.
   virtual Status Encode(const torch::Tensor& x, StreamWriter& writer, ChunkBits* bits) = 0;
-  /// Decodes and verifies one frame. Data: -> float [B, T, d].
-  virtual Result<torch::Tensor> Decode(const Frame& frame) = 0;
+  /// Decodes and verifies the frame that `reader` gave last. Data: -> float [B, T, d].
+  virtual Result<torch::Tensor> Decode(const Frame& frame, StreamReader& reader) = 0;
 
   /// Whether a stream with this header is ours to decode. Errors: Mismatch naming what differs, expected and got.
   virtual Status Accepts(const StreamHeader& header) const = 0;
 };
 
-/// Opens `spec`: a folder that holds a trained codec, or the name of a plain codec ("fp16", "zstd:3").
+/// Opens `spec`: a folder that holds a trained codec, a pack, or the name of a plain codec ("fp16", "zstd:3").
 /// Errors: Mismatch when a trained codec belongs to another model, cut or width; InvalidArgument for an unknown name.
 Result<std::unique_ptr<TensorCodec>> OpenTensorCodec(const std::string& spec, const CutContext& context);
 

@@ -1,0 +1,55 @@
+// The codec itself knows no tensors: rows go to it and come back as matrices, which share the tensor's memory on the
+// way in and are copied once on the way out.
+#include "study/torch/pack_tensor_codec.h"
+
+#include <cstring>
+
+#include "codec/pack_codec.h"
+
+namespace sluice {
+namespace {
+
+class PackTensorCodec final : public TensorCodec {
+ public:
+  explicit PackTensorCodec(std::unique_ptr<PackCodec> codec)
+      : codec_(std::move(codec)), encoder_(codec_->NewEncoder()), decoder_(codec_->NewDecoder()) {}
+
+  std::string name() const override { return codec_->pack().info().codec; }
+  bool learned() const override { return false; }
+  int64_t cut() const override { return codec_->pack().info().cut; }
+  int64_t longest_chunk() const override { return static_cast<int64_t>(kMaxFrameTokens); }
+  StreamHeader Header() const override { return codec_->Header(DType::kF32, kFreshFrames); }
+
+  Status Encode(const torch::Tensor& x, StreamWriter& writer, ChunkBits*) override {
+    const auto rows = x.contiguous();
+    const auto count = static_cast<size_t>(x.size(0) * x.size(1));
+    return encoder_->Push({rows.data_ptr<float>(), count, static_cast<size_t>(x.size(2))},
+                          static_cast<uint32_t>(x.size(0)), writer);
+  }
+
+  Result<torch::Tensor> Decode(const Frame& frame, StreamReader& reader) override {
+    SLUICE_ASSIGN_OR_RETURN(const Matrix<float> rows, decoder_->Pull(frame, reader));
+    const auto hidden = torch::empty({frame.batch, frame.tokens, static_cast<int64_t>(rows.cols())});
+    std::memcpy(hidden.data_ptr<float>(), rows.data(), rows.rows() * rows.cols() * sizeof(float));
+    return hidden;
+  }
+
+  Status Accepts(const StreamHeader& header) const override { return codec_->CheckHeader(header); }
+
+ private:
+  std::unique_ptr<PackCodec> codec_;
+  std::unique_ptr<FrameEncoder> encoder_;
+  std::unique_ptr<FrameDecoder> decoder_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<TensorCodec>> OpenPackTensorCodec(const std::string& path, const CutContext& context) {
+  SLUICE_ASSIGN_OR_RETURN(auto codec, PackCodec::Open(path));
+  const PackInfo& info = codec->pack().info();
+  const CodecOrigin origin{.model = info.model_hash, .cut = info.cut, .width = info.width};
+  SLUICE_RETURN_IF_ERROR(CheckOrigin(origin, context).WithContext(path));
+  return std::unique_ptr<TensorCodec>(new PackTensorCodec(std::move(codec)));
+}
+
+}  // namespace sluice

@@ -79,20 +79,6 @@ Sha256Digest Combine(const Digests& digests) {
   return hash.Finish();
 }
 
-std::optional<Sha256Digest> FromHex(const std::string& text) {
-  Sha256Digest digest;
-  if (text.size() != 2 * digest.size()) return std::nullopt;
-  for (size_t i = 0; i < digest.size(); ++i) {
-    const auto nibble = [&](char c) {
-      return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-    };
-    const int high = nibble(text[2 * i]), low = nibble(text[2 * i + 1]);
-    if (high < 0 || low < 0) return std::nullopt;
-    digest[i] = static_cast<uint8_t>(high * 16 + low);
-  }
-  return digest;
-}
-
 /// Whether the manifest's list of files still describes those that are there.
 bool FilesAgree(const std::filesystem::path& folder, const Json& files) {
   const auto manifest = StampOf(folder / kManifest);
@@ -119,7 +105,7 @@ std::optional<Sha256Digest> FromManifest(const std::filesystem::path& folder) {
   if (!tensors.is_object() || tensors.empty()) return std::nullopt;
   Digests digests;
   for (const auto& [name, hex] : tensors.items()) {
-    const auto digest = hex.is_string() ? FromHex(hex.get<std::string>()) : std::nullopt;
+    const auto digest = hex.is_string() ? DigestFromHex(hex.get<std::string>()) : std::nullopt;
     if (!digest) return std::nullopt;
     digests.emplace(name, *digest);
   }

@@ -41,6 +41,18 @@ std::string ToHex(std::span<const uint8_t> bytes) {
   return text;
 }
 
+std::optional<Sha256Digest> DigestFromHex(std::string_view text) {
+  Sha256Digest digest;
+  if (text.size() != 2 * digest.size()) return std::nullopt;
+  const auto nibble = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; };
+  for (size_t i = 0; i < digest.size(); ++i) {
+    const int high = nibble(text[2 * i]), low = nibble(text[2 * i + 1]);
+    if (high < 0 || low < 0) return std::nullopt;
+    digest[i] = static_cast<uint8_t>(high * 16 + low);
+  }
+  return digest;
+}
+
 uint64_t ShortId(const Sha256Digest& digest) { return LoadLe<uint64_t>(digest.data()); }
 
 uint32_t Checksum32(std::span<const uint8_t> bytes, uint64_t seed) {

@@ -4,8 +4,10 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 struct evp_md_ctx_st;
 
@@ -33,6 +35,9 @@ class Sha256 {
 
 /// Lower-case hexadecimal.
 std::string ToHex(std::span<const uint8_t> bytes);
+
+/// The digest that 64 lower-case hexadecimal digits stand for; none for any other text.
+std::optional<Sha256Digest> DigestFromHex(std::string_view text);
 
 /// First 8 bytes of a digest as a little-endian integer: the short identity that headers carry.
 uint64_t ShortId(const Sha256Digest& digest);

@@ -31,5 +31,17 @@ TEST(HashTest, RejectsEverySingleBitFlip) {
   }
 }
 
+TEST(HashTest, RoundTripsDigestsAsText) {
+  const Sha256Digest digest = Sha256::Of(AsBytes("abc"));
+  EXPECT_EQ(DigestFromHex(ToHex(digest)), digest);
+}
+
+TEST(HashTest, RejectsTextThatIsNoDigest) {
+  const std::string text = ToHex(Sha256::Of({}));
+  EXPECT_FALSE(DigestFromHex(text.substr(1)).has_value());
+  EXPECT_FALSE(DigestFromHex("g" + text.substr(1)).has_value());
+  EXPECT_FALSE(DigestFromHex("E" + text.substr(1)).has_value());
+}
+
 }  // namespace
 }  // namespace sluice

@@ -1,5 +1,8 @@
 #include "cli/stream_options.h"
 
+#include <fmt/format.h>
+
+#include "codec/certificate.h"
 #include "plain/plain_codec.h"
 
 namespace sluice {
@@ -36,6 +39,9 @@ void AddEncodeOptions(CLI::App& app, EncodeOptions& options) {
   app.add_option("-t,--threads", options.threads, "Threads; 0: all cores. A float codec's stream records them")
       ->check(CLI::Range(0, 255));
   app.add_flag("--drop-blank-lines", options.drop_blank_lines, "Leave out blank lines of --text");
+  app.add_option("--require", options.require,
+                 "Refuse a pack whose certificate is missing, foreign or worse: \"ppl<=1.03,top1>=0.97\" (also kl, "
+                 "greedy, bits)");
 }
 
 void AddDecodeOptions(CLI::App& app, DecodeOptions& options) {
@@ -47,6 +53,20 @@ void AddDecodeOptions(CLI::App& app, DecodeOptions& options) {
   app.add_option("-c,--context", options.context, "Tokens of a window of --text, as given to encode")
       ->check(CLI::Range(0, 1 << 20));
   app.add_flag("--drop-blank-lines", options.drop_blank_lines, "Leave out blank lines of --text, as given to encode");
+  app.add_option("--require", options.require,
+                 "Refuse a pack whose certificate is missing, foreign or worse: \"ppl<=1.03,top1>=0.97\" (also kl, "
+                 "greedy, bits)");
+}
+
+Status CheckRequirement(const std::string& require, const std::string& codec) {
+  if (require.empty()) return OkStatus();
+  SLUICE_ASSIGN_OR_RETURN(const Requirement requirement, Requirement::Parse(require));
+  if (!IsPackFile(codec)) {
+    return Mismatch(fmt::format("--require \"{}\": only packs have certificates, {} is none", require,
+                                codec.empty() ? "the codec" : codec));
+  }
+  SLUICE_ASSIGN_OR_RETURN(const Pack pack, Pack::Open(codec));
+  return requirement.Check(pack).WithContext(codec);
 }
 
 }  // namespace sluice

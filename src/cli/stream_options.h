@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "base/status.h"
+
 namespace sluice {
 
 /// Options of `sluice encode`, with and without a transformer.
@@ -23,6 +25,7 @@ struct EncodeOptions {
   int64_t chunk = 256;
   int threads = 0;
   bool drop_blank_lines = false;
+  std::string require;
 };
 void AddEncodeOptions(CLI::App& app, EncodeOptions& options);
 inline constexpr const char* kEncodeDescription = "Compress the hidden states of a text at a cut, or of a file.";
@@ -37,11 +40,17 @@ struct DecodeOptions {
   std::filesystem::path out;
   int64_t context = 0;
   bool drop_blank_lines = false;
+  std::string require;
 };
 void AddDecodeOptions(CLI::App& app, DecodeOptions& options);
 inline constexpr const char* kDecodeDescription =
     "Decode a stream: score the text behind it with the layers after the cut, or write the hidden states.";
 extern const char* const kDecodeExamples;
+
+/// Whether the codec is a pack whose certificate meets `require`; an empty requirement is always met.
+/// Errors: InvalidArgument for a requirement that is not understood; Mismatch when it is not met, or the codec is no
+/// pack.
+Status CheckRequirement(const std::string& require, const std::string& codec);
 
 }  // namespace sluice
 

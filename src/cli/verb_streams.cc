@@ -39,6 +39,7 @@ int RunEncode(int argc, char** argv) {
   bool needs_torch = false;
   const int code = verb.Run(argc, argv, [&]() -> Status {
     if (options.hidden.empty() && options.text.empty()) return InvalidArgument("give --text FILE... or --hidden FILE");
+    SLUICE_RETURN_IF_ERROR(CheckRequirement(options.require, options.codec));
     needs_torch = options.hidden.empty() || std::filesystem::is_directory(options.codec);
     if (needs_torch) return OkStatus();
     SLUICE_ASSIGN_OR_RETURN(const HiddenStreamStats stats, Encode(options));
@@ -60,6 +61,7 @@ int RunDecode(int argc, char** argv) {
   const int code = verb.Run(argc, argv, [&]() -> Status {
     if (options.text.empty() && options.out.empty())
       return InvalidArgument("give --text FILE... to score, --out FILE to write, or both");
+    SLUICE_RETURN_IF_ERROR(CheckRequirement(options.require, options.codec));
     SLUICE_ASSIGN_OR_RETURN(const StreamReader reader, StreamReader::Open(options.in));
     const CodecKind kind = reader.header().kind;
     needs_torch = !options.text.empty() || kind == CodecKind::kFloat ||

@@ -25,15 +25,9 @@ constexpr uint64_t kMostDescriptionBytes = 1 << 20;
 std::string TableName(size_t channel) { return fmt::format("table.hyper.{}", channel); }
 
 Result<Sha256Digest> ParseDigest(const ordered_json& object, const char* field) {
-  const std::string hex = object.value(field, "");
-  Sha256Digest digest;
-  if (hex.size() != 2 * digest.size() || hex.find_first_not_of("0123456789abcdef") != std::string::npos) {
-    return Corrupt(fmt::format("field '{}' is not a SHA-256 in hexadecimal", field));
-  }
-  for (size_t i = 0; i < digest.size(); ++i) {
-    digest[i] = static_cast<uint8_t>(std::stoi(hex.substr(2 * i, 2), nullptr, 16));
-  }
-  return digest;
+  const auto digest = DigestFromHex(object.value(field, ""));
+  if (!digest.has_value()) return Corrupt(fmt::format("field '{}' is not a SHA-256 in hexadecimal", field));
+  return *digest;
 }
 
 Result<std::vector<StaticTable>> ReadTables(const SafetensorsFile& file, const CodecConfig& config) {

@@ -47,7 +47,7 @@ class PackTensorCodec final : public TensorCodec {
 Result<std::unique_ptr<TensorCodec>> OpenPackTensorCodec(const std::string& path, const CutContext& context) {
   SLUICE_ASSIGN_OR_RETURN(auto codec, PackCodec::Open(path));
   const PackInfo& info = codec->pack().info();
-  const CodecOrigin origin{.model = info.model_hash, .cut = info.cut, .width = info.width};
+  const TrainedFor origin{.model = info.model_hash, .cut = info.cut, .width = info.width};
   SLUICE_RETURN_IF_ERROR(CheckOrigin(origin, context).WithContext(path));
   return std::unique_ptr<TensorCodec>(new PackTensorCodec(std::move(codec)));
 }

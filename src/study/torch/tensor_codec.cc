@@ -150,7 +150,7 @@ class LearnedTensorCodec final : public TensorCodec {
 
 }  // namespace
 
-Status CheckOrigin(const CodecOrigin& origin, const CutContext& context) {
+Status CheckOrigin(const TrainedFor& origin, const CutContext& context) {
   const auto fail = [](const char* what, const std::string& codec, const std::string& model) {
     return Mismatch(fmt::format("codec was trained for {} {}, but is used with {}", what, codec, model));
   };
@@ -170,7 +170,7 @@ Result<std::unique_ptr<TensorCodec>> OpenTensorCodec(const std::string& spec, co
   CutContext context = given;
   if (IsCodecFolder(spec)) {
     SLUICE_ASSIGN_OR_RETURN(StoredCodec stored, LoadCodec(spec));
-    const CodecOrigin origin{stored.origin.model, stored.origin.cut, stored.codec->config().width};
+    const TrainedFor origin{stored.origin.model, stored.origin.cut, stored.codec->config().width};
     SLUICE_RETURN_IF_ERROR(CheckOrigin(origin, context));
     context.cut = stored.origin.cut;
     std::string name = stored.codec->config().preset;

@@ -23,13 +23,13 @@ struct CutContext {
 };
 
 /// What a trained codec was made for; a model of zeros is any.
-struct CodecOrigin {
+struct TrainedFor {
   Sha256Digest model{};
   int64_t cut = 0;
   int64_t width = 0;
 };
 /// Errors: Mismatch, naming what differs.
-Status CheckOrigin(const CodecOrigin& origin, const CutContext& context);
+Status CheckOrigin(const TrainedFor& origin, const CutContext& context);
 
 /// Where the bits of a chunk went. Plain codecs fill in nothing.
 struct ChunkBits {

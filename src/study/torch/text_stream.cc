@@ -64,14 +64,21 @@ void LanguageScore::Add(const torch::Tensor& tokens, const torch::Tensor& logits
   const auto targets = tokens.slice(1, 1);
   const auto predicted = logits.slice(1, 0, -1);
   predictions_ += targets.numel();
-  nats_ += NextTokenNats(logits, tokens).sum().item<double>();
+  const auto nats = NextTokenNats(logits, tokens);
+  nats_ += nats.sum().item<double>();
   const auto best = predicted.argmax(-1);
   correct_ += best.eq(targets).sum().item<double>();
   if (!uncut.defined()) return;
   const auto reference = uncut.slice(1, 0, -1);
-  uncut_nats_ += NextTokenNats(uncut, tokens).sum().item<double>();
-  kl_ += KlNats(reference, predicted).sum().item<double>();
-  agree_ += best.eq(reference.argmax(-1)).sum().item<double>();
+  const auto uncut_nats = NextTokenNats(uncut, tokens), kl = KlNats(reference, predicted);
+  const auto agree = best.eq(reference.argmax(-1)).to(torch::kDouble);
+  uncut_nats_ += uncut_nats.sum().item<double>();
+  kl_ += kl.sum().item<double>();
+  agree_ += agree.sum().item<double>();
+  for (int64_t row = 0; row < tokens.size(0); ++row) {
+    const auto mean = [row](const torch::Tensor& t) { return t[row].mean().item<double>(); };
+    windows_.push_back({mean(nats - uncut_nats), mean(kl), mean(agree)});
+  }
 }
 
 }  // namespace sluice

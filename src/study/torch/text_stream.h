@@ -45,6 +45,13 @@ class TextWindows {
   int64_t tokens_ = 0;
 };
 
+/// How the cut model differs from the uncut one on one window: means over its predictions.
+struct WindowScore {
+  double rise_nats = 0;  ///< of the cross-entropy
+  double kl_nats = 0;
+  double top1_agreement = 0;
+};
+
 /// Sums over a text of what the cut model predicts, and of how it differs from the uncut one.
 class LanguageScore {
  public:
@@ -56,6 +63,8 @@ class LanguageScore {
   double uncut_cross_entropy_nats() const { return uncut_nats_ / Count(); }
   double kl_nats() const { return kl_ / Count(); }
   double top1_agreement() const { return agree_ / Count(); }
+  /// One for each window that was added with the uncut model's logits.
+  const std::vector<WindowScore>& windows() const { return windows_; }
   double top1_accuracy() const { return correct_ / Count(); }
 
  private:
@@ -63,6 +72,7 @@ class LanguageScore {
 
   int64_t predictions_ = 0;
   double nats_ = 0, uncut_nats_ = 0, kl_ = 0, agree_ = 0, correct_ = 0;
+  std::vector<WindowScore> windows_;
 };
 
 }  // namespace sluice

@@ -1,0 +1,71 @@
+#ifndef SLUICE_CODEC_CERTIFICATE_H_
+#define SLUICE_CODEC_CERTIFICATE_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/hash.h"
+#include "base/status.h"
+#include "format/pack.h"
+
+namespace sluice {
+
+inline constexpr int kCertificateVersion = 1;
+
+/// A measured mean and its 95 % interval over the text's windows.
+struct Measured {
+  double value = 0, low = 0, high = 0;
+};
+
+/// What one operating point of a pack does to a model, on one text.
+struct CertifiedPoint {
+  std::string name;
+  double bits_per_token = 0;  ///< of bytes written, headers included
+  double perplexity = 0, uncut_perplexity = 0;
+  Measured ppl;                         ///< perplexity over the uncut model's
+  Measured kl;                          ///< from the uncut model, nats a prediction
+  Measured top1;                        ///< share of predictions whose likeliest token is the uncut model's
+  Measured greedy;                      ///< share of a greedy continuation up to where it leaves the uncut model's
+  std::map<std::string, double> tasks;  ///< score less the uncut model's, by task
+};
+
+/// How good a pack is, measured, and for which model, pack and text that holds.
+struct Certificate {
+  Sha256Digest model{}, pack{}, corpus{};
+  int64_t cut = 0, width = 0, tokens = 0, windows = 0;
+  uint64_t seed = 0;
+  std::string program;  ///< and version that measured
+  std::vector<CertifiedPoint> points;
+
+  std::string ToJson() const;
+  /// Errors: Corrupt for what is not such a certificate; Unsupported for another version.
+  static Result<Certificate> Parse(std::string_view json);
+};
+
+/// What a user demands of a pack: "ppl<=1.03,top1>=0.97".
+class Requirement {
+ public:
+  /// Terms METRIC<=NUMBER or METRIC>=NUMBER with commas between them; metrics are ppl, kl, top1, greedy and bits (a
+  /// token), of which ppl, kl and bits have upper and the others lower bounds. Errors: InvalidArgument, naming the
+  /// term.
+  static Result<Requirement> Parse(std::string_view text);
+
+  /// Whether the pack's certificate is this pack's and every operating point meets every term; the worse end of an
+  /// interval counts. Errors: Mismatch for a certificate that is missing, foreign or below, naming point, metric,
+  /// demanded and certified; Corrupt for one that cannot be read.
+  Status Check(const Pack& pack) const;
+
+ private:
+  struct Term {
+    std::string metric;
+    double bound;
+  };
+  std::vector<Term> terms_;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_CODEC_CERTIFICATE_H_

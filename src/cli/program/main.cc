@@ -28,6 +28,7 @@ constexpr VerbEntry kVerbs[] = {
      sluice::RunPackHidden},
     {"unpack-hidden", "archive -> hidden states, all of them or a range of tokens", sluice::RunUnpackHidden},
     {"eval", "rate and quality of a codec on text, beside the uncut model and other codecs", nullptr},
+    {"certify", "measure what a pack does to its model, and put the certificate into the pack", nullptr},
     {"generate", "continue a prompt, uncut or through a codec", nullptr},
     {"study", "many trainings and measurements as one experiment, resumable", sluice::RunStudyVerb},
     {"report", "one page of figures, plots and tables from the folders of studies", sluice::RunReport},

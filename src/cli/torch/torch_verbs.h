@@ -9,6 +9,7 @@ int RunTrain(int argc, char** argv);
 int RunModelEncode(int argc, char** argv);
 int RunModelDecode(int argc, char** argv);
 int RunEval(int argc, char** argv);
+int RunCertify(int argc, char** argv);
 int RunGenerate(int argc, char** argv);
 /// `doctor` with the checks that need libtorch.
 int RunTorchDoctor(int argc, char** argv);

@@ -6,14 +6,13 @@
 
 #include "backbone/backbone.h"
 #include "backbone/generate.h"
-#include "backbone/kv_cache.h"
 #include "backbone/model_identity.h"
 #include "backbone/torch_setup.h"
 #include "base/file.h"
 #include "base/interrupt.h"
 #include "cli/torch/torch_verbs.h"
 #include "cli/verb.h"
-#include "study/torch/tensor_codec.h"
+#include "study/torch/cut_runner.h"
 #include "text/tokenizer.h"
 
 namespace sluice {
@@ -29,52 +28,6 @@ struct Options {
   GenerateOptions generate;
 };
 
-// The model, uncut or with every hidden state sent through a codec as real bytes.
-class Runner {
- public:
-  static Result<Runner> Open(const Options& options) {
-    Runner runner;
-    SLUICE_ASSIGN_OR_RETURN(runner.backbone_, LoadBackbone(options.model));
-    runner.cache_.emplace(runner.backbone_->config(), 1);
-    if (options.codec.empty()) return runner;
-    CutContext context{
-        .layers = runner.backbone_->config().layers, .width = runner.backbone_->config().width, .cut = options.cut};
-    SLUICE_ASSIGN_OR_RETURN(context.model, ModelIdentity(options.model));
-    SLUICE_ASSIGN_OR_RETURN(runner.codec_, OpenTensorCodec(options.codec, context));
-    return runner;
-  }
-
-  const BackboneConfig& config() const { return backbone_->config(); }
-  uint64_t wire_bytes() const { return wire_bytes_; }
-  bool cut() const { return codec_ != nullptr; }
-
-  torch::Tensor Next(const torch::Tensor& tokens) {
-    torch::NoGradGuard no_grad;
-    if (codec_ == nullptr) return LastLogits(backbone_->Head(tokens, config().layers, &*cache_));
-    const auto hidden = backbone_->Head(tokens, codec_->cut(), &*cache_);
-    // Every step is a stream of its own; the header that all of them would share is counted once.
-    StreamWriter writer = ValueOrThrow(StreamWriter::ToMemory(codec_->Header()));
-    const uint64_t header_bytes = writer.bytes_written();
-    ThrowIfError(codec_->Encode(hidden, writer, nullptr));
-    const std::vector<uint8_t> bytes = writer.Take();
-    wire_bytes_ += bytes.size() - (wire_bytes_ == 0 ? 0 : header_bytes);
-    StreamReader reader = ValueOrThrow(StreamReader::FromBytes(bytes));
-    const auto frame = ValueOrThrow(reader.Next());
-    const auto decoded = ValueOrThrow(codec_->Decode(frame.value(), reader));
-    return LastLogits(backbone_->Layers(decoded, codec_->cut(), config().layers, &*cache_));
-  }
-
- private:
-  torch::Tensor LastLogits(const torch::Tensor& hidden) {
-    return backbone_->Unembed(hidden.slice(1, hidden.size(1) - 1));
-  }
-
-  std::shared_ptr<Backbone> backbone_;
-  std::optional<KvCache> cache_;
-  std::unique_ptr<TensorCodec> codec_;
-  uint64_t wire_bytes_ = 0;
-};
-
 Status Run(const Options& options, Verb& verb) {
   std::string prompt = options.prompt;
   if (!options.prompt_file.empty()) {
@@ -85,10 +38,18 @@ Status Run(const Options& options, Verb& verb) {
   std::vector<int64_t> tokens;
   if (tokenizer->bos().has_value()) tokens.push_back(*tokenizer->bos());
   tokens.insert(tokens.end(), ids.begin(), ids.end());
-  SLUICE_ASSIGN_OR_RETURN(Runner runner, Runner::Open(options));
+  SLUICE_ASSIGN_OR_RETURN(const std::shared_ptr<Backbone> backbone, LoadBackbone(options.model));
+  const BackboneConfig& config = backbone->config();
+  std::unique_ptr<TensorCodec> codec;
+  if (!options.codec.empty()) {
+    CutContext context{.layers = config.layers, .width = config.width, .cut = options.cut};
+    SLUICE_ASSIGN_OR_RETURN(context.model, ModelIdentity(options.model));
+    SLUICE_ASSIGN_OR_RETURN(codec, OpenTensorCodec(options.codec, context));
+  }
+  CutRunner runner(backbone, codec.get());
   GenerateOptions generate = options.generate;
-  generate.context = runner.config().context;
-  generate.stop = runner.config().eos;
+  generate.context = config.context;
+  generate.stop = config.eos;
 
   // Streams text as it comes: decoding all ids again each time keeps split characters whole.
   std::vector<int32_t> produced;
@@ -111,7 +72,7 @@ Status Run(const Options& options, Verb& verb) {
   nlohmann::ordered_json result = {
       {"prompt", prompt}, {"text", shown}, {"ids", out}, {"prompt_tokens", tokens.size()}, {"seconds", seconds}};
   std::string tail = "\n";
-  if (runner.cut()) {
+  if (codec != nullptr) {
     const auto sent = static_cast<double>(tokens.size() + out.size());
     result["wire_bytes"] = runner.wire_bytes();
     result["bits_per_token"] = 8.0 * static_cast<double>(runner.wire_bytes()) / sent;

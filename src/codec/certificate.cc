@@ -157,7 +157,8 @@ Status Requirement::Check(const Pack& pack) const {
     return Mismatch(fmt::format("the certificate is for pack {}, this is {}", ToHex(certificate.pack).substr(0, 16),
                                 ToHex(pack.hash()).substr(0, 16)));
   }
-  if (certificate.model != pack.info().model_hash) {
+  const bool any_model = pack.info().model_hash == Sha256Digest{};
+  if (!any_model && certificate.model != pack.info().model_hash) {
     return Mismatch(fmt::format("the certificate is for model {}, the pack for {}",
                                 ToHex(certificate.model).substr(0, 16), ToHex(pack.info().model_hash).substr(0, 16)));
   }

@@ -4,7 +4,9 @@
 namespace sluice {
 namespace {
 
-constexpr const char* kVerbs[] = {"pretrain", "train", "encode", "decode", "eval", "generate", "inspect", "doctor"};
+constexpr const char* kVerbs[] = {"pretrain",    "train",         "encode",  "decode",  "fit-static",
+                                  "pack-hidden", "unpack-hidden", "eval",    "certify", "generate",
+                                  "study",       "report",        "inspect", "doctor"};
 
 class VerbsTest : public ProgramTest {
  protected:

@@ -1,0 +1,75 @@
+// A pack from hidden states alone, used wherever a codec is named, certified, and refused where it is not good enough.
+#include "program_test_base.h"
+
+namespace sluice {
+namespace {
+
+class CertifyVerbTest : public ProgramTest {
+ protected:
+  CertifyVerbTest() {
+    EXPECT_TRUE(Succeeded(Sluice({"fit-static", "--hidden", tiny().hidden(), "--bits-per-token", "150", "--cut",
+                                  std::to_string(TinyModels::kCut), "--out", pack()})));
+  }
+  std::filesystem::path pack() const { return Path("static.pack"); }
+  Outcome Encode(const std::string& require) const {
+    return Sluice(
+        {"encode", "--hidden", tiny().hidden(), "--codec", pack(), "--require", require, "--out", Path("out.slc")});
+  }
+  Arguments Certify() const {
+    return {"certify",   "--model", tiny().model(),    "--codec", pack(),         "--text", tiny().text(),
+            "--prompts", "6",       "--prompt-tokens", "8",       "--new-tokens", "8",      "--json"};
+  }
+};
+
+TEST_F(CertifyVerbTest, MatchesEvalAndIsDemandedByTheOthers) {
+  EXPECT_EQ(Encode("ppl<=9").exit_code, 6) << "no certificate yet";
+  const std::string before = Sluice({"inspect", pack(), "--json"}).Json()["hash"];
+  const Outcome certified = Sluice(Certify());
+  ASSERT_TRUE(Succeeded(certified)) << certified;
+  const auto point = certified.Json()["points"][0];
+  const Outcome eval =
+      Sluice({"eval", "--model", tiny().model(), "--codec", pack(), "--text", tiny().text(), "--json"});
+  ASSERT_TRUE(Succeeded(eval)) << eval;
+  EXPECT_DOUBLE_EQ(point["perplexity"], eval.Json()["perplexity"]);
+  EXPECT_DOUBLE_EQ(point["perplexity_ratio"]["value"], eval.Json()["perplexity_ratio"]);
+  EXPECT_DOUBLE_EQ(point["bits_per_token"], eval.Json()["bits_per_token"]);
+  EXPECT_LT(point["perplexity_ratio"]["low"], point["perplexity_ratio"]["high"]);
+
+  const auto inspected = Sluice({"inspect", pack(), "--json"}).Json();
+  EXPECT_EQ(inspected["hash"], before);
+  EXPECT_EQ(inspected["certificate"]["points"][0], point);
+
+  EXPECT_TRUE(Succeeded(Encode("ppl<=9,bits<=1000")));
+  const Outcome refused = Encode("bits<=1");
+  EXPECT_EQ(refused.exit_code, 6) << refused;
+  EXPECT_NE(refused.err.find("bits<=1 is required, certified is"), std::string::npos) << refused;
+  const Arguments decode = {"decode",    "--codec",          pack(),  "--in",          Path("out.slc"),
+                            "--require", "top1>=0,ppl<=0.5", "--out", Path("back.npy")};
+  EXPECT_EQ(Sluice(decode).exit_code, 6);
+  EXPECT_FALSE(std::filesystem::exists(Path("back.npy")));
+}
+
+TEST_F(CertifyVerbTest, MatchesTheTextThroughAPackInTwoProcesses) {
+  const Arguments model = {"--model", tiny().model(), "--codec", pack(), "--text", tiny().text(), "--json"};
+  Arguments encode = {"encode", "--out", Path("text.slc")}, decode = {"decode", "--in", Path("text.slc")},
+            eval = {"eval"};
+  for (Arguments* arguments : {&encode, &decode, &eval})
+    arguments->insert(arguments->end(), model.begin(), model.end());
+  ASSERT_TRUE(Succeeded(Sluice(encode)));
+  const Outcome scored = Sluice(decode), measured = Sluice(eval);
+  ASSERT_TRUE(Succeeded(scored) && Succeeded(measured)) << scored << measured;
+  EXPECT_NEAR(scored.Json()["perplexity"], measured.Json()["perplexity"], 1e-4);
+  EXPECT_EQ(std::filesystem::file_size(Path("text.slc")), measured.Json()["bytes"]);
+}
+
+TEST_F(CertifyVerbTest, RejectsWhatCannotBeCertified) {
+  EXPECT_EQ(
+      Sluice({"certify", "--model", tiny().model(), "--codec", tiny().codec(), "--text", tiny().text()}).exit_code, 7);
+  Arguments long_prompts = Certify();
+  long_prompts[8] = "5000";
+  EXPECT_EQ(Sluice(long_prompts).exit_code, 2);
+  EXPECT_EQ(Encode("speed>=9").exit_code, 2);
+}
+
+}  // namespace
+}  // namespace sluice

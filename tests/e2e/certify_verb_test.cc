@@ -7,7 +7,7 @@ namespace {
 class CertifyVerbTest : public ProgramTest {
  protected:
   CertifyVerbTest() {
-    EXPECT_TRUE(Succeeded(Sluice({"fit-static", "--hidden", tiny().hidden(), "--bits-per-token", "150", "--cut",
+    EXPECT_TRUE(Succeeded(Sluice({"fit-static", "--hidden", tiny().hidden(), "--step", "0.05", "--cut",
                                   std::to_string(TinyModels::kCut), "--out", pack()})));
   }
   std::filesystem::path pack() const { return Path("static.pack"); }
@@ -66,7 +66,7 @@ TEST_F(CertifyVerbTest, RejectsWhatCannotBeCertified) {
   EXPECT_EQ(
       Sluice({"certify", "--model", tiny().model(), "--codec", tiny().codec(), "--text", tiny().text()}).exit_code, 7);
   Arguments long_prompts = Certify();
-  long_prompts[8] = "5000";
+  long_prompts[10] = "5000";
   EXPECT_EQ(Sluice(long_prompts).exit_code, 2);
   EXPECT_EQ(Encode("speed>=9").exit_code, 2);
 }

@@ -7,7 +7,7 @@
 #include <random>
 #include <vector>
 
-#include "bench_util.h"
+#include "measuring.h"
 #include "simd/integer_kernels.h"
 
 namespace sluice {
@@ -22,15 +22,15 @@ double PeakRate() {
   for (int i = 0; i < kRounds; ++i) {
     // Twelve sums, so that none waits for its own last addition.
     asm volatile(
-#define SLUICE_STEP(sum, product)                            \
+#define SLUICE_STEP(sum, product) \
   "vpmaddwd %%ymm14, %%ymm15, %%ymm" product "\n\tvpaddd %%ymm" product ", %%ymm" sum ", %%ymm" sum "\n\t"
         SLUICE_STEP("0", "12") SLUICE_STEP("1", "13") SLUICE_STEP("2", "12") SLUICE_STEP("3", "13")
-        SLUICE_STEP("4", "12") SLUICE_STEP("5", "13") SLUICE_STEP("6", "12") SLUICE_STEP("7", "13")
-        SLUICE_STEP("8", "12") SLUICE_STEP("9", "13") SLUICE_STEP("10", "12") SLUICE_STEP("11", "13")
+            SLUICE_STEP("4", "12") SLUICE_STEP("5", "13") SLUICE_STEP("6", "12") SLUICE_STEP("7", "13")
+                SLUICE_STEP("8", "12") SLUICE_STEP("9", "13") SLUICE_STEP("10", "12") SLUICE_STEP("11", "13")
 #undef SLUICE_STEP
-        ::
-            : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12",
-              "xmm13", "xmm14", "xmm15");
+                    ::
+                        : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
+                          "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
   }
   return 1e-9 * kRounds * kProducts * kWidth / (ThreadSeconds() - begin);
 #else
@@ -53,8 +53,7 @@ double TimeProduct(const IntegerKernels& kernels, size_t rows, size_t columns, s
     const double begin = ThreadSeconds();
     for (size_t i = 0; i < repeats; ++i) {
       std::fill(sums.begin(), sums.end(), 0);
-      kernels.multiply(
-          {packed, inputs.data(), packed.padded_columns(), sums.data(), packed.padded_rows(), tokens});
+      kernels.multiply({packed, inputs.data(), packed.padded_columns(), sums.data(), packed.padded_rows(), tokens});
     }
     seconds.push_back((ThreadSeconds() - begin) / static_cast<double>(repeats));
   }
@@ -69,8 +68,9 @@ int Main(int argc, char** argv) {
   std::vector<double> peaks;
   for (int i = 0; i < rounds; ++i) peaks.push_back(PeakRate());
   const double peak = Median(peaks);
-  fmt::print("{}; peak in registers {:.1f} G multiply-adds/s\n\n{:<8} {:>6} {:>8} {:>7} {:>9} {:>8} {:>13}\n",
-             MachineText(), peak, "kernels", "rows", "columns", "tokens", "G madd/s", "of peak", "GB/s weights");
+  fmt::print(
+      "{}, load {:.1f}; peak in registers {:.1f} G multiply-adds/s\n\n{:<8} {:>6} {:>8} {:>7} {:>9} {:>8} {:>13}\n",
+      Processor(), LoadAverage(), peak, "kernels", "rows", "columns", "tokens", "G madd/s", "of peak", "GB/s weights");
   for (const IntegerKernels& kernels : AllIntegerKernels()) {
     for (const auto& [rows, columns] : {std::pair<size_t, size_t>{192, 768}, {768, 192}, {1536, 192}, {64, 64}}) {
       for (const size_t tokens : {1, 64, 1024}) {

@@ -24,7 +24,7 @@ set(CMAKE_C_FLAGS_RELEASE "-O3 -DNDEBUG")
 option(SLUICE_SCALAR "Compile only the plain C++ target of every kernel" OFF)
 option(SLUICE_WERROR "Treat warnings as errors" OFF)
 
-add_compile_options(-Wall -Wextra -Wshadow -Wnon-virtual-dtor -ffp-contract=off)
+add_compile_options(-Wall -Wextra -Wshadow $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor> -ffp-contract=off)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # g++ 12 sees overlapping copies in every `"text" + string` of its own library (GCC bug 105651).
   add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>)

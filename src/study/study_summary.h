@@ -23,7 +23,7 @@ struct RunResult {
   std::string reason;                   ///< why it is not done
   nlohmann::ordered_json figures = {};  ///< eval.json; null unless done
   std::string train_command = {}, eval_command = {};
-  std::string model;  ///< SHA-256 of the model's files that it was made with
+  std::string model = {};  ///< SHA-256 of the model's files that it was made with
   double train_seconds = 0;
 
   bool done() const { return status == "done"; }

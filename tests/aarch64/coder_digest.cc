@@ -1,11 +1,15 @@
-// Encodes and decodes pseudo-random arrays with every kernel of this machine and prints a digest of all bytes and
-// integers. The digest must be the same on every architecture; what differs, the kernels' names, goes to stderr.
-// Integers only: no library's random numbers or mathematics take part.
+// Encodes and decodes pseudo-random arrays with every kernel of this machine, and activation archives of every type and
+// fidelity, and prints a digest of all bytes and integers. The digest must be the same on every architecture; what
+// differs, the kernels' names, goes to stderr. No library's random numbers take part.
+#include <array>
+#include <bit>
 #include <cstdint>
 #include <cstdio>
 #include <string>
 #include <vector>
 
+#include "base/bytes.h"
+#include "codec/activation_coder.h"
 #include "codec/gaussian_arrays.h"
 #include "rans/rans_layout.h"
 
@@ -77,7 +81,50 @@ bool RoundTrips(const GaussianArrayTables& tables, const RansKernels& kernels, c
   return values == source.values;
 }
 
+/// Rows that resemble earlier ones, with channels of different spread, zeros and a few odd values, as float bits.
+std::vector<float> Activations(size_t tokens, size_t width, Random& random) {
+  std::vector<float> values(tokens * width);
+  for (size_t t = 0; t < tokens; ++t) {
+    const size_t earlier = t < 4 || random.Next() % 3 == 0 ? t : random.Next() % t;
+    for (size_t c = 0; c < width; ++c) {
+      const auto drawn = static_cast<float>(random.Bell(16 * (200 << c % 5))) / 4096;
+      const float base = earlier == t ? static_cast<float>(c % 3) : values[earlier * width + c];
+      values[t * width + c] = random.Next() % 50 == 0 ? 0 : base + drawn / (earlier == t ? 1 : 8);
+    }
+  }
+  values[3] = std::bit_cast<float>(0x7FC00001u);
+  values[5] = -std::bit_cast<float>(0x00000003u);
+  return values;
+}
+
+/// Whether archives of all types and fidelities could be made and read; adds their bytes to the digest.
+bool ArchivesRoundTrip(Digest& digest) {
+  constexpr size_t kTokens = 600, kWidth = 24;
+  constexpr std::array<FidelitySpec, 4> kFidelities = {
+      {{Fidelity::kLossless, 0}, {Fidelity::kAbsolute, 0.01}, {Fidelity::kRelative, 0.01}, {Fidelity::kBits, 4}}};
+  Random random;
+  const std::vector<float> values = Activations(kTokens, kWidth, random);
+  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBf16}) {
+    const Result<std::vector<uint8_t>> bytes = FromFloats(values, dtype);
+    if (!bytes.ok()) return false;
+    for (const FidelitySpec& fidelity : kFidelities) {
+      const auto packed = EncodeActivations(*bytes, dtype, kTokens, kWidth, fidelity);
+      if (!packed.ok()) return false;
+      const auto back = DecodeActivations(*packed, dtype, kTokens, kWidth, fidelity);
+      if (!back.ok() || (fidelity.kind == Fidelity::kLossless && *back != *bytes)) return false;
+      digest.Add(packed->data(), packed->size());
+      digest.Add(back->data(), back->size());
+    }
+  }
+  return true;
+}
+
 int Main() {
+  Digest archives;
+  if (!ArchivesRoundTrip(archives)) {
+    std::printf("an archive did not come back\n");
+    return 1;
+  }
   Digest all;
   for (const RansKernels& kernels : AllRansKernels()) {
     Random random;
@@ -102,7 +149,8 @@ int Main() {
       return 1;
     }
   }
-  std::printf("%016llx\n", static_cast<unsigned long long>(all.value()));
+  std::printf("%016llx %016llx\n", static_cast<unsigned long long>(all.value()),
+              static_cast<unsigned long long>(archives.value()));
   return 0;
 }
 

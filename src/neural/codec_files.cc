@@ -24,12 +24,6 @@ constexpr uint64_t kMostDescriptionBytes = 1 << 20;
 
 std::string TableName(size_t channel) { return fmt::format("table.hyper.{}", channel); }
 
-Result<Sha256Digest> ParseDigest(const ordered_json& object, const char* field) {
-  const auto digest = DigestFromHex(object.value(field, ""));
-  if (!digest.has_value()) return Corrupt(fmt::format("field '{}' is not a SHA-256 in hexadecimal", field));
-  return *digest;
-}
-
 Result<std::vector<StaticTable>> ReadTables(const SafetensorsFile& file, const CodecConfig& config) {
   std::vector<StaticTable> tables;
   for (int64_t c = 0; c < config.hyper_channels; ++c) {
@@ -57,7 +51,7 @@ Result<StoredCodec> Load(const std::filesystem::path& folder) {
         fmt::format("codec.json has version {}, this build reads {}", json.value("version", 0), kVersion));
   }
   SLUICE_ASSIGN_OR_RETURN(const MappedFile tensors, MappedFile::Open(folder / kTensors));
-  SLUICE_ASSIGN_OR_RETURN(const Sha256Digest expected, ParseDigest(json, "tensors_sha256"));
+  SLUICE_ASSIGN_OR_RETURN(const Sha256Digest expected, DigestField(json, "tensors_sha256"));
   if (Sha256::Of(tensors.bytes()) != expected) return Corrupt("codec.safetensors does not have the hash in codec.json");
   const auto config = CodecConfig::FromJson(json["config"]);
   if (!config.ok()) {
@@ -76,7 +70,7 @@ Result<StoredCodec> Load(const std::filesystem::path& folder) {
   for (auto& parameter : stored.codec->parameters()) parameter.set_requires_grad(false);
   stored.codec->eval();
   SLUICE_ASSIGN_OR_RETURN(stored.hyper_tables, ReadTables(file, *config));
-  SLUICE_ASSIGN_OR_RETURN(stored.origin.model, ParseDigest(json, "model_sha256"));
+  SLUICE_ASSIGN_OR_RETURN(stored.origin.model, DigestField(json, "model_sha256"));
   stored.origin.cut = json.value("cut", int64_t{-1});
   stored.origin.lambda = json.value("lambda", 0.0);
   if (stored.origin.cut < 0) return Corrupt("codec.json has no cut");
@@ -85,6 +79,12 @@ Result<StoredCodec> Load(const std::filesystem::path& folder) {
 }
 
 }  // namespace
+
+Result<Sha256Digest> DigestField(const nlohmann::ordered_json& object, const char* field) {
+  const auto digest = DigestFromHex(object.value(field, ""));
+  if (!digest.has_value()) return Corrupt(fmt::format("field '{}' is not a SHA-256 in hexadecimal", field));
+  return *digest;
+}
 
 Status SaveCodec(LearnedCodec codec, const CodecOrigin& origin, const std::filesystem::path& folder) {
   SLUICE_RETURN_IF_ERROR(MakeFolder(folder));

@@ -2,6 +2,7 @@
 #define SLUICE_NEURAL_CODEC_FILES_H_
 
 #include <filesystem>
+#include <nlohmann/json_fwd.hpp>
 #include <vector>
 
 #include "base/hash.h"
@@ -31,6 +32,9 @@ Status SaveCodec(LearnedCodec codec, const CodecOrigin& origin, const std::files
 
 /// Errors: Io when files are missing; Corrupt for damaged ones (hashes are checked), Unsupported for a newer version.
 Result<StoredCodec> LoadCodec(const std::filesystem::path& folder);
+
+/// A SHA-256 in hexadecimal in a description. Errors: Corrupt.
+Result<Sha256Digest> DigestField(const nlohmann::ordered_json& object, const char* field);
 
 /// Whether a folder holds a codec.
 bool IsCodecFolder(const std::filesystem::path& folder);

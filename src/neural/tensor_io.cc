@@ -11,8 +11,10 @@ struct TypePair {
   torch::ScalarType torch;
   DType stored;
 };
-constexpr TypePair kTypes[] = {
-    {torch::kFloat32, DType::kF32}, {torch::kInt32, DType::kI32}, {torch::kInt64, DType::kI64}};
+constexpr TypePair kTypes[] = {{torch::kFloat32, DType::kF32},
+                               {torch::kInt8, DType::kI8},
+                               {torch::kInt32, DType::kI32},
+                               {torch::kInt64, DType::kI64}};
 
 const TypePair* FindType(torch::ScalarType type) {
   for (const TypePair& pair : kTypes) {

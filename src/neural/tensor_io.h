@@ -19,7 +19,7 @@ using NamedTensor = std::pair<std::string, torch::Tensor>;
 /// Every parameter and buffer of a module, prefixed. The tensors are the module's own.
 std::vector<NamedTensor> NamedState(const torch::nn::Module& module, const std::string& prefix);
 
-/// Writes float32, int32 and int64 tensors as safetensors, atomically. Errors: Io; InvalidArgument for other types.
+/// Writes float32, int8, int32 and int64 tensors as safetensors, atomically. Errors: Io; InvalidArgument for other types.
 Status SaveTensors(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors,
                    const std::map<std::string, std::string>& metadata);
 

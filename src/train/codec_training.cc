@@ -15,15 +15,16 @@
 #include "backbone/lm_score.h"
 #include "backbone/model_identity.h"
 #include "backbone/torch_setup.h"
-#include "base/bytes.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "neural/codec_files.h"
+#include "neural/context_config.h"
 #include "neural/learned_codec.h"
-#include "text/corpus.h"
 #include "text/tokenizer.h"
+#include "train/context_training.h"
 #include "train/distortion_loss.h"
 #include "train/initial_scale.h"
+#include "train/run_text.h"
 
 namespace sluice {
 namespace {
@@ -37,29 +38,6 @@ constexpr double kScaleRateScale = 0.375;  // gains and channel scales
 constexpr double kAxesRateScale = 0.125;
 constexpr double kLargestJointGain = 4096;
 constexpr double kCoarsestStart = 0.5;  // steps in the deviation of the widest channel
-
-// Text of a run, cut into batches over one tokenizer.
-struct RunText {
-  RunBatches batches;
-  std::string identity;
-};
-
-Result<RunText> LoadRunText(const CodecTrainOptions& options, const BackboneConfig& config) {
-  SLUICE_ASSIGN_OR_RETURN(const auto tokenizer, LoadTokenizer(options.model));
-  SLUICE_ASSIGN_OR_RETURN(const std::string text, ReadText(options.text));
-  SLUICE_ASSIGN_OR_RETURN(std::vector<int32_t> tokens, tokenizer->Encode(text));
-  for (size_t i = 0; i < tokens.size(); ++i) {
-    if (tokens[i] >= config.vocab) {
-      return Mismatch(
-          fmt::format("token {} is id {}, but the model's vocabulary ends at {}: tokenizer of another model?", i,
-                      tokens[i], config.vocab));
-    }
-  }
-  const int64_t context = options.context > 0 ? options.context : config.context;
-  SLUICE_ASSIGN_OR_RETURN(RunBatches batches, SplitForSelection(std::move(tokens), tokenizer->bos(), context,
-                                                                options.select_share, options.loop.seed));
-  return RunText{std::move(batches), ToHex(Sha256::Of(AsBytes(text))).substr(0, 16)};
-}
 
 class CodecTask : public TrainingTask {
  public:
@@ -343,6 +321,10 @@ Status TrainCodec(const CodecTrainOptions& options) {
   if (options.mode == CodecMode::kJoint && options.distortion == Distortion::kMse) {
     return InvalidArgument(
         "distortion mse: in joint mode the model would shrink its hidden states to please it; use ce or kl");
+  }
+  if (IsContextPreset(options.preset)) return TrainContextCodec(options);
+  if (options.side != "none") {
+    return InvalidArgument(fmt::format("side information: preset {} takes none", options.preset));
   }
   return CatchTorch([&] { return TrainAll(options); });
 }

@@ -31,8 +31,10 @@ struct CodecTrainOptions {
   Distortion distortion = Distortion::kKl;
   int64_t context = 0;               ///< tokens of a training window; 0: the model's context
   double select_share = 0.02;        ///< last part of the text, kept for `select_` figures
-  double rate_only_share = 0.5;      ///< first part of the steps of frozen mode: the entropy model alone, no tail
+  double rate_only_share = 0.5;      ///< first part of the steps of frozen mode: the entropy model alone, no tail;
+                                     ///< presets sluice and fast: with a quadratic form in place of the tail
   double backbone_rate_scale = 0.1;  ///< joint mode: the backbone's learning rate over the codec's
+  std::string side = "none";         ///< "tokens": presets sluice and fast, the decoder knows the token ids
   bool train_reference = true;       ///< joint mode: also train the backbone alone on the same batches
   LoopOptions loop;
 };

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "format/temporary_folder.h"
 #include "neural/codec_files.h"
+#include "neural/context_coder.h"
 #include "text/tokenizer.h"
 #include "train/pretraining.h"
 
@@ -177,6 +178,28 @@ TEST_F(CodecTrainingTest, MatchesModelCodecAndReferenceInJointMode) {
   const auto model = ModelIdentity(options.out / "model").value();
   ASSERT_TRUE(TrainCodec(options).ok());
   EXPECT_EQ(ModelIdentity(options.out / "model").value(), model);
+}
+
+TEST_F(CodecTrainingTest, MatchesTheModelItWasTrainedForAsAContextCodec) {
+  for (const char* side : {"none", "tokens"}) {
+    CodecTrainOptions options = CodecSettings(CodecMode::kFrozen);
+    options.out = folder_ / (std::string("context-") + side);
+    options.preset = "sluice";
+    options.lambda = 1e-6;  // at a coarser one this small model needs no bits
+    options.side = side;
+    options.switches = {"hidden=20", "class_width=8", "points=2"};
+    if (options.side == "none") options.switches.emplace_back("id_count=12");
+    const Status status = TrainCodec(options);
+    ASSERT_TRUE(status.ok()) << status.ToString();
+    const auto log = ReadMetrics(options.out / "run");
+    ASSERT_TRUE(log.ok());
+    EXPECT_LT(MetricValue(log->back().second, "select_bits_latent"), MetricValue(log->front().second, "bits_latent"));
+    auto stored = LoadContext(options.out);
+    ASSERT_TRUE(stored.ok()) << stored.status().ToString();
+    EXPECT_EQ(stored->origin.model, ModelIdentity(options.model).value());
+    EXPECT_EQ(stored->network.config.ids, options.side == "none" ? ContextIds::kClasses : ContextIds::kTokens);
+    EXPECT_TRUE(ContextCoder::Create(std::move(*stored)).ok());
+  }
 }
 
 TEST_F(CodecTrainingTest, RejectsWrongRequestsBeforeWriting) {

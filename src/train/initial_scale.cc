@@ -40,6 +40,21 @@ HiddenStatistics MeasureHidden(const torch::Tensor& hidden) {
           values.flip(0).clamp_min(1e-12).sqrt().to(torch::kFloat32)};
 }
 
+torch::Tensor MeasureSensitivity(Backbone& backbone, int64_t cut, const torch::Tensor& hidden) {
+  const int64_t d = hidden.size(2);
+  auto sum = torch::zeros({d, d}, torch::kDouble);
+  for (int64_t row = 0; row < hidden.size(0); ++row) {
+    torch::AutoGradMode with_gradients(true);
+    const auto x = hidden.slice(0, row, row + 1).detach().clone().set_requires_grad(true);
+    const auto log_likelihood = torch::log_softmax(backbone.Tail(x, cut), 2).squeeze(0);
+    const auto sampled = torch::multinomial(torch::exp(log_likelihood.detach()), 1);
+    const auto score = torch::autograd::grad({log_likelihood.gather(1, sampled).sum()}, {x})[0];
+    const auto rows = score.slice(1, 1).reshape({-1, d}).to(torch::kDouble);
+    sum += torch::matmul(rows.t(), rows) / rows.size(0);
+  }
+  return sum / hidden.size(0);
+}
+
 double RoundingKl(Backbone& backbone, int64_t cut, const torch::Tensor& hidden, const torch::Tensor& axes,
                   double gain) {
   torch::NoGradGuard no_grad;

@@ -21,6 +21,11 @@ struct HiddenStatistics {
 /// is unlike all others in every model. Data: hidden [B, T, d], T >= 2. Exact: accumulated in double.
 HiddenStatistics MeasureHidden(const torch::Tensor& hidden);
 
+/// How strongly the tail listens: the matrix M for which 1/2 e^T M e is about the KL divergence, nats a token, that an
+/// error e of the hidden state causes. The Fisher information, averaged over tokens, from one gradient a window of the
+/// likelihood of sampled outputs; consumes torch's random state. Data: hidden [B, T, d] -> double [d, d].
+torch::Tensor MeasureSensitivity(Backbone& backbone, int64_t cut, const torch::Tensor& hidden);
+
 /// KL divergence, nats a token, that rounding to whole numbers of 1/gain causes along the given axes.
 /// Data: axes [d, d] orthonormal.
 double RoundingKl(Backbone& backbone, int64_t cut, const torch::Tensor& hidden, const torch::Tensor& axes, double gain);

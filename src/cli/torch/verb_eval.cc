@@ -34,6 +34,7 @@ int RunEval(int argc, char** argv) {
   app.add_option("--time-chunks", options.time_chunks, "Also time coding in chunks of these many tokens: 1,64,1024")
       ->delimiter(',')
       ->check(CLI::Range(1, 1 << 20));
+  app.add_option("--point", options.point, "Operating point, for codecs that have several: 0 is the finest");
   app.add_option("--cut", options.cut, "Layers before the cut; -1: the codec's, or the middle");
   app.add_option("-c,--context", options.text.context, "Tokens of a window; 0: the model's context")
       ->check(CLI::Range(0, 1 << 20));

@@ -32,9 +32,13 @@ int RunTrain(int argc, char** argv) {
   app.add_option("-m,--model", options.model, "Model folder (Hugging Face layout)")->required();
   app.add_option("--text", options.text, "UTF-8 text files to train on")->required();
   app.add_option("--out", options.out, "Folder of the codec and its run")->required();
-  app.add_option("--preset", options.preset, "Codec preset")->check(CLI::IsMember({"paper", "fourier", "direct"}));
+  app.add_option("--preset", options.preset, "Codec preset")
+      ->check(CLI::IsMember({"paper", "fourier", "direct", "sluice", "fast"}));
   app.add_option("--set", options.switches, "Switch of the preset, name=value; may be repeated")
       ->type_name("NAME=VALUE");
+  app.add_option("--side", options.side,
+                 "What the decoder knows beside the stream (sluice, fast): none, or the token ids")
+      ->check(CLI::IsMember({"none", "tokens"}));
   app.add_option("--cut", options.cut, "Layers before the cut; -1: the middle");
   app.add_option("--mode", mode, "frozen: the model stays as it is; joint: it is trained along")
       ->check(CLI::IsMember({"frozen", "joint"}));

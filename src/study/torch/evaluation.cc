@@ -62,6 +62,7 @@ class Evaluator {
     SLUICE_ASSIGN_OR_RETURN(context.model, ModelIdentity(options_.model));
     SLUICE_ASSIGN_OR_RETURN(codec_,
                             OpenStudyCodec(options_.codec, context, *backbone_, options_.model, options_.fit_text));
+    SLUICE_RETURN_IF_ERROR(codec_->SetPoint(options_.point));
     result_.multiply_adds_per_token = codec_->multiply_adds_per_token();
     result_.codec = codec_->name();
     result_.learned = codec_->learned();
@@ -85,6 +86,7 @@ class Evaluator {
   Status EncodeWindows(const torch::Tensor& tokens) {
     torch::NoGradGuard no_grad;
     const auto hidden = backbone_->Head(tokens, codec_->cut());
+    codec_->SetTokens(tokens);
     ChunkBits bits;
     SLUICE_RETURN_IF_ERROR(codec_->Encode(hidden, *writer_, &bits));
     SLUICE_RETURN_IF_ERROR(TimeEncoding(hidden));
@@ -120,6 +122,7 @@ class Evaluator {
     SLUICE_ASSIGN_OR_RETURN(const auto frame, reader_->Next());
     if (!frame.has_value()) return Internal("the stream holds fewer frames than were written");
     for (const auto& section : frame->sections) result_.payload_bytes += section.size();
+    codec_->SetTokens(tokens);
     const auto start = Clock::now();
     SLUICE_ASSIGN_OR_RETURN(const torch::Tensor decoded, codec_->Decode(*frame, *reader_));
     result_.decode_seconds += SecondsSince(start);

@@ -20,6 +20,7 @@ struct EvaluationOptions {
   TextSource text;
   int64_t cut = -1;
   int64_t batch = 1;
+  int point = 0;                     ///< operating point, where the codec has several
   bool baselines = true;             ///< other codecs on the same hidden states
   TextSource fit_text;               ///< for codecs that are fitted, as OpenStudyCodec says
   std::vector<int64_t> time_chunks;  ///< also time coding in chunks of these many tokens

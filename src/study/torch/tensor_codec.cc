@@ -8,6 +8,7 @@
 #include "format/pack.h"
 #include "neural/codec_files.h"
 #include "neural/codec_shape.h"
+#include "neural/context_coder.h"
 #include "neural/learned_coder.h"
 #include "plain/plain_codec.h"
 #include "study/torch/pack_tensor_codec.h"
@@ -148,6 +149,69 @@ class LearnedTensorCodec final : public TensorCodec {
   CutContext context_;
 };
 
+// The codec that is deployed, with its integers run by plain loops.
+class ContextTensorCodec final : public TensorCodec {
+ public:
+  ContextTensorCodec(ContextCoder coder, const CutContext& context) : coder_(std::move(coder)), context_(context) {}
+
+  std::string name() const override { return config().preset; }
+  bool learned() const override { return true; }
+  int64_t cut() const override { return context_.cut; }
+  int64_t longest_chunk() const override { return static_cast<int64_t>(kMaxFrameTokens); }
+  double multiply_adds_per_token() const override { return ContextMultiplyAdds(config()); }
+
+  StreamHeader Header() const override {
+    StreamHeader header = HeaderFor(context_);
+    header.kind = CodecKind::kInteger;
+    if (config().ids == ContextIds::kTokens) header.flags |= kSideTokens;
+    header.codec_id = ShortId(coder_.stored().digest);
+    header.precision_bits = static_cast<uint8_t>(config().precision_bits);
+    return header;
+  }
+
+  void SetTokens(const torch::Tensor& tokens) override { tokens_ = tokens; }
+  Status SetPoint(int point) override {
+    if (point < 0 || point >= config().points) {
+      return InvalidArgument(fmt::format("operating point {}: expected 0 to {}", point, config().points - 1));
+    }
+    point_ = point;
+    return OkStatus();
+  }
+
+  Status Encode(const torch::Tensor& x, StreamWriter& writer, ChunkBits* bits) override {
+    SLUICE_ASSIGN_OR_RETURN(ContextChunk chunk, coder_.Encode(x, tokens_, point_, bits != nullptr));
+    const std::span<const uint8_t> section = chunk.payload;
+    SLUICE_RETURN_IF_ERROR(writer.AddChunk(static_cast<uint32_t>(x.size(0)), static_cast<uint32_t>(x.size(1)),
+                                           {&section, 1}, {chunk.ids, chunk.latent}));
+    if (bits != nullptr) {
+      *bits = {chunk.estimated_bits, chunk.id_bits, chunk.latent_bits, std::move(chunk.channel_bits),
+               std::move(chunk.latent)};
+    }
+    return OkStatus();
+  }
+
+  Result<torch::Tensor> Decode(const Frame& frame, StreamReader& /*reader*/) override {
+    if (frame.type != FrameType::kChunk || frame.sections.size() != 1) {
+      return Corrupt("a learned codec's stream holds a frame that is not one of its chunks");
+    }
+    ContextChunk chunk;
+    SLUICE_ASSIGN_OR_RETURN(torch::Tensor hidden,
+                            coder_.Decode(frame.sections.front(), frame.batch, frame.tokens, tokens_, chunk));
+    SLUICE_RETURN_IF_ERROR(frame.Verify({chunk.ids, chunk.latent}));
+    return hidden;
+  }
+
+  Status Accepts(const StreamHeader& header) const override { return AcceptsCommon(Header(), header); }
+
+ private:
+  const ContextConfig& config() const { return coder_.stored().network.config; }
+
+  ContextCoder coder_;
+  CutContext context_;
+  torch::Tensor tokens_;
+  int point_ = 0;
+};
+
 }  // namespace
 
 Status CheckOrigin(const TrainedFor& origin, const CutContext& context) {
@@ -166,8 +230,20 @@ Status CheckOrigin(const TrainedFor& origin, const CutContext& context) {
   return OkStatus();
 }
 
+Status TensorCodec::SetPoint(int point) {
+  return point == 0 ? OkStatus() : InvalidArgument(fmt::format("operating point {}: {} has one only", point, name()));
+}
+
 Result<std::unique_ptr<TensorCodec>> OpenTensorCodec(const std::string& spec, const CutContext& given) {
   CutContext context = given;
+  if (IsContextFolder(spec)) {
+    SLUICE_ASSIGN_OR_RETURN(StoredContext stored, LoadContext(spec));
+    const TrainedFor origin{stored.origin.model, stored.origin.cut, stored.network.config.width};
+    SLUICE_RETURN_IF_ERROR(CheckOrigin(origin, context));
+    context.cut = stored.origin.cut;
+    SLUICE_ASSIGN_OR_RETURN(ContextCoder coder, ContextCoder::Create(std::move(stored)));
+    return std::unique_ptr<TensorCodec>(new ContextTensorCodec(std::move(coder), context));
+  }
   if (IsCodecFolder(spec)) {
     SLUICE_ASSIGN_OR_RETURN(StoredCodec stored, LoadCodec(spec));
     const TrainedFor origin{stored.origin.model, stored.origin.cut, stored.codec->config().width};

@@ -56,6 +56,11 @@ class TensorCodec {
   /// Header of the streams it writes.
   virtual StreamHeader Header() const = 0;
 
+  /// Token ids of the rows that are coded next, for codecs whose two ends know them. Data: int64 [B, T].
+  virtual void SetTokens(const torch::Tensor&) {}
+  /// Chooses an operating point for encoding. Errors: InvalidArgument for one that the codec does not have.
+  virtual Status SetPoint(int point);
+
   /// Appends one frame. Data: x float [B, T, d]. `bits` may be null.
   virtual Status Encode(const torch::Tensor& x, StreamWriter& writer, ChunkBits* bits) = 0;
   /// Decodes and verifies the frame that `reader` gave last. Data: -> float [B, T, d].

@@ -1,0 +1,267 @@
+// Training sees what the integers will do: weights are rounded to their int8 grids with straight-through gradients,
+// activations are clamped where int16 saturates. What it leaves out, rounding of activations to 1/64, costs less than
+// can be measured. Leaky sums of a whole window are one product with a triangular matrix for each speed.
+#include "neural/context_codec.h"
+
+#include <cmath>
+#include <numbers>
+
+#include "neural/bounds.h"
+#include "neural/gaussian.h"
+
+namespace sluice {
+namespace {
+
+using torch::Tensor;
+
+constexpr double kLargestActivation = 2047.0 / 64;
+constexpr double kTableUnit = 1.0 / 32, kLargestTable = 127.0 / 32;
+constexpr int kSpeeds = 5;
+
+Tensor Relu(const Tensor& v) { return torch::clamp(v, 0, kLargestActivation); }
+
+// Exponent s of each row such that weight * 2^s fits int8.
+Tensor RowShifts(const Tensor& weights) {
+  torch::NoGradGuard no_grad;
+  const auto largest = weights.abs().amax(1).clamp_min(1e-6);
+  return torch::floor(torch::log2(127.0 / largest)).clamp(6, 14);
+}
+
+Tensor RoundWeights(const Tensor& weights) {
+  const auto scale = torch::exp2(RowShifts(weights)).unsqueeze(1);
+  return RoundStraightThrough(torch::clamp(weights * scale, -127, 127)) / scale;
+}
+
+Tensor RoundTable(const Tensor& rows) {
+  return RoundStraightThrough(torch::clamp(rows, -kLargestTable, kLargestTable) / kTableUnit) * kTableUnit;
+}
+
+// Rows of [B, T, ...] moved `by` tokens later; what was before the chunk is `fill`.
+Tensor Later(const Tensor& v, int64_t by, int64_t fill) {
+  if (by == 0) return v;
+  const auto head = torch::full_like(v.slice(1, 0, std::min(by, v.size(1))), fill);
+  return torch::cat({head, v.slice(1, 0, std::max<int64_t>(0, v.size(1) - by))}, 1);
+}
+
+Tensor Normal(int64_t rows, int64_t columns, double deviation) { return torch::randn({rows, columns}) * deviation; }
+
+template <typename Int>
+std::vector<Int> Integers(const Tensor& v, double unit) {
+  const auto whole = torch::round(v.detach().to(torch::kDouble) / unit).contiguous();
+  const double* data = whole.data_ptr<double>();
+  std::vector<Int> integers(static_cast<size_t>(whole.numel()));
+  for (size_t i = 0; i < integers.size(); ++i) integers[i] = static_cast<Int>(data[i]);
+  return integers;
+}
+
+ShiftedMatrix ShiftedFrom(const Tensor& weights) {
+  const auto shifts = RowShifts(weights);
+  const auto whole = torch::clamp(weights * torch::exp2(shifts).unsqueeze(1), -127, 127);
+  return {weights.size(0), weights.size(1), Integers<int8_t>(whole, 1), Integers<int32_t>(shifts, 1)};
+}
+
+}  // namespace
+
+double PointStep(int point) { return std::exp2(0.5 * point); }
+
+Tensor ContextTransform::Forward(const Tensor& x) const {
+  auto shape = x.sizes().vec();
+  const int64_t blocks = axes.size(0), width = axes.size(2);
+  shape.back() = blocks;
+  shape.push_back(width);
+  const auto parts = (x - offset).reshape({-1, blocks, width}).transpose(0, 1);
+  const auto turned = torch::bmm(parts, axes.transpose(1, 2)).transpose(0, 1).reshape(x.sizes());
+  return turned.index_select(-1, order) * torch::exp(log_gain);
+}
+
+Tensor ContextTransform::Inverse(const Tensor& u) const {
+  const int64_t blocks = axes.size(0), width = axes.size(2);
+  const auto in_axes = (u * torch::exp(-log_gain)).index_select(-1, torch::argsort(order));
+  const auto parts = in_axes.reshape({-1, blocks, width}).transpose(0, 1);
+  const auto back = torch::bmm(parts, torch::inverse(axes).transpose(1, 2)).transpose(0, 1).reshape(u.sizes());
+  return back + offset;
+}
+
+Tensor ContextTransform::Classify(const Tensor& x) const {
+  torch::NoGradGuard no_grad;
+  auto shape = x.sizes().vec();
+  shape.pop_back();
+  const auto seen = torch::matmul((x - offset).reshape({-1, x.size(-1)}), class_axes.t());
+  const auto score = torch::matmul(seen, class_means.t()) * 2 - class_means.square().sum(1);
+  return score.argmax(1).reshape(shape);
+}
+
+std::vector<std::pair<std::string, Tensor*>> ContextTransform::Tensors() {
+  return {
+      {"transform.offset", &offset},          {"transform.axes", &axes},         {"transform.order", &order},
+      {"transform.log_gain", &log_gain},      {"transform.centroid", &centroid}, {"transform.class_axes", &class_axes},
+      {"transform.class_means", &class_means}};
+}
+
+Tensor CentroidShift(const Tensor& distance, const Tensor& sigma) {
+  torch::NoGradGuard no_grad;
+  const auto inverse = torch::reciprocal(sigma);
+  const auto low = (distance - 0.5) * inverse, high = (distance + 0.5) * inverse;
+  const auto density = [](const Tensor& v) {
+    return torch::exp(v.square() * -0.5) * (0.5 * std::numbers::inv_sqrtpi * std::numbers::sqrt2);
+  };
+  const auto probability = GaussianLikelihood(distance, sigma);
+  const auto shift = sigma * (density(low) - density(high)) / probability - distance;
+  constexpr double kTail = 1e-6;  // beyond, the quotient is noise
+  return torch::where(probability > kTail, shift, -torch::sign(distance) * 0.5).clamp(-0.5, 0.5);
+}
+
+ContextCodecImpl::ContextCodecImpl(const ContextConfig& config) : config_(config) {
+  const int64_t d = config.width, m = config.hidden, block = config.block > 0 ? config.block : d;
+  offset_ = register_buffer("offset", torch::zeros({d}));
+  order_ = register_buffer("order", torch::arange(d));
+  exponent_ = register_buffer("exponent", torch::zeros({d}));
+  const auto eye = torch::eye(block).repeat({d / block, 1, 1});
+  axes_ = config.learn_axes ? register_parameter("axes", eye) : register_buffer("axes", eye);
+  log_gain_ = register_parameter("log_gain", torch::zeros({d}));
+  centroid_ = register_parameter("centroid", torch::full({d}, 0.7));
+  const int64_t classes = config.ids == ContextIds::kClasses ? config.id_count : 0;
+  class_axes_ = register_buffer("class_axes", torch::zeros({config.class_width, d}));
+  class_means_ = register_buffer("class_means", torch::zeros({classes, config.class_width}));
+
+  input_ = register_parameter("input", Normal(m, d, 0.7 / std::sqrt(d)));
+  past_ = register_parameter("past", Normal(m, 2 * m, 0.5 / std::sqrt(2 * m)));
+  output_ = register_parameter("output", Normal(2 * d, m, 0.1 / std::sqrt(m)));
+  base_bias_ = register_parameter("base_bias", torch::randn({m}) * 0.1);
+  feature_bias_ = register_parameter("feature_bias", torch::randn({m}) * 0.1);
+  point_bias_ = register_parameter("point_bias", torch::zeros({config.points, m}));
+  output_bias_ = register_parameter("output_bias", torch::zeros({2 * d}));
+  if (config.ids == ContextIds::kNone) return;
+  const int64_t rows = config.id_count + 1;  // the last one: before the chunk
+  now_ = register_parameter("table_now", Normal(rows, m, 0.5));
+  previous_ = register_parameter("table_previous", Normal(rows, m, 0.25));
+  before_ = register_parameter("table_before", Normal(rows, m, 0.25));
+  feature_now_ = register_parameter("table_feature_now", Normal(rows, m, 0.5));
+  feature_previous_ = register_parameter("table_feature_previous", Normal(rows, m, 0.25));
+  if (config.pair_bits > 0) pair_ = register_parameter("table_pair", torch::zeros({int64_t{1} << config.pair_bits, m}));
+}
+
+void ContextCodecImpl::Initialize(const ContextTransform& transform, const Tensor& deviation) {
+  torch::NoGradGuard no_grad;
+  offset_.copy_(transform.offset);
+  axes_.copy_(transform.axes);
+  order_.copy_(transform.order);
+  log_gain_.copy_(transform.log_gain);
+  exponent_.copy_(torch::round(torch::log2(deviation)).clamp(-10, 14));
+  if (transform.class_means.defined()) {
+    class_axes_.copy_(transform.class_axes);
+    class_means_.copy_(transform.class_means);
+  }
+}
+
+ContextTransform ContextCodecImpl::Transform() const {
+  return {offset_, axes_, order_, log_gain_, centroid_, class_axes_, class_means_};
+}
+
+Tensor ContextCodecImpl::Look(const Tensor& table, const Tensor& rows) const {
+  return RoundTable(torch::embedding(table, rows));
+}
+
+Tensor ContextCodecImpl::Leak(const Tensor& features) const {
+  const int64_t tokens = features.size(1), m = config_.hidden;
+  const auto at = torch::arange(tokens, features.options());
+  const auto age = at.unsqueeze(1) - at.unsqueeze(0);
+  std::vector<Tensor> parts;
+  for (int64_t from = 0; from < m;) {
+    const int k = LeakShift(from, m);
+    int64_t to = from;
+    while (to < m && LeakShift(to, m) == k) ++to;
+    const double kept = 1 - std::exp2(-k);
+    const auto weights = (torch::exp(age.clamp_min(0) * std::log(kept)) * (1 - kept)).tril();
+    parts.push_back(torch::matmul(weights, features.slice(2, from, to)));
+    from = to;
+  }
+  return torch::cat(parts, 2);
+}
+
+ContextCodecImpl::Base ContextCodecImpl::FromIds(const Tensor& ids, int point) const {
+  Base base{base_bias_ + point_bias_[point], feature_bias_};
+  if (config_.ids == ContextIds::kNone) return base;
+  const auto previous = Later(ids, 1, config_.id_count), before = Later(ids, 2, config_.id_count);
+  base.hidden = base.hidden + Look(now_, ids) + Look(previous_, previous) + Look(before_, before);
+  base.feature = base.feature + Look(feature_now_, ids) + Look(feature_previous_, previous);
+  if (config_.pair_bits > 0) {
+    // PairBucket in 64 bits.
+    const auto key = torch::bitwise_and(ids * (config_.id_count + 1) + previous, int64_t{0xffffffff});
+    const auto mixed = torch::bitwise_and(key * int64_t{2654435761}, int64_t{0xffffffff});
+    base.hidden = base.hidden + Look(pair_, torch::bitwise_right_shift(mixed, 32 - config_.pair_bits));
+  }
+  return base;
+}
+
+ContextCodecImpl::Output ContextCodecImpl::Run(const Tensor& x, const Tensor& ids, int point) {
+  const double step = PointStep(point);
+  const ContextTransform transform = Transform();
+  const auto u = transform.Forward(x) / step;
+  const auto y = RoundStraightThrough(u);
+  const auto unit = torch::exp2(exponent_);
+  const auto n = torch::clamp(y * (step / unit), -kLargestActivation, kLargestActivation);
+  const auto input = RoundWeights(input_), output = RoundWeights(output_);
+  const Base base = FromIds(ids, point);
+  const auto features = Relu(torch::matmul(n.detach(), input.t()) + base.feature);
+  const auto past = Later(torch::cat({features, Leak(features)}, 2), 1, 0);
+  auto hidden = base.hidden + torch::matmul(past, RoundWeights(past_).t());
+
+  std::vector<Tensor> means, logs;
+  for (int64_t g = 0; g < config_.groups; ++g) {
+    const int64_t from = config_.GroupBegin(g), to = config_.GroupBegin(g + 1), d = config_.width;
+    const auto h = Relu(hidden);
+    means.push_back(torch::matmul(h, output.slice(0, from, to).t()) + output_bias_.slice(0, from, to));
+    logs.push_back(torch::matmul(h, output.slice(0, d + from, d + to).t()) + output_bias_.slice(0, d + from, d + to));
+    hidden = hidden + torch::matmul(n.slice(2, from, to), input.slice(1, from, to).t());
+  }
+  constexpr double kLeastLogSigma = -2.2072749, kMostLogSigma = 8.3;  // of the scale grid
+  const auto mean = torch::cat(means, 2) * (unit / step);
+  const auto log_sigma = torch::cat(logs, 2) + torch::log(unit / step);
+  const auto sigma = torch::exp(torch::clamp(log_sigma, kLeastLogSigma, kMostLogSigma));
+  const auto distance = y - mean;
+  const auto moved = y + centroid_ * CentroidShift(distance, sigma);
+  return {transform.Inverse(moved * step), Bits(GaussianLikelihood(distance, sigma)), y, mean, sigma};
+}
+
+ContextNetwork ContextCodecImpl::ToIntegers() const {
+  torch::NoGradGuard no_grad;
+  ContextNetwork network;
+  network.config = config_;
+  network.input = ShiftedFrom(input_);
+  network.past = ShiftedFrom(past_);
+  network.output = ShiftedFrom(output_);
+  constexpr double kSumUnit = 1.0 / 4096, kOutputUnit = 1.0 / 1024;
+  network.base_bias = Integers<int32_t>(base_bias_, kSumUnit);
+  network.feature_bias = Integers<int32_t>(feature_bias_, kSumUnit);
+  network.point_bias = Integers<int32_t>(point_bias_, kSumUnit);
+  network.output_bias = Integers<int32_t>(output_bias_, kOutputUnit);
+  network.channel_exponent = Integers<int32_t>(exponent_, 1);
+  if (config_.ids == ContextIds::kNone) return network;
+  const auto table = [](const Tensor& v) {
+    return Integers<int8_t>(v.clamp(-kLargestTable, kLargestTable), kTableUnit);
+  };
+  network.now = table(now_);
+  network.previous = table(previous_);
+  network.before = table(before_);
+  network.feature_now = table(feature_now_);
+  network.feature_previous = table(feature_previous_);
+  if (config_.pair_bits > 0) network.pair = table(pair_);
+  return network;
+}
+
+Tensor FitClasses(const Tensor& points, int64_t classes, int rounds) {
+  torch::NoGradGuard no_grad;
+  const int64_t n = points.size(0);
+  auto means = points.index_select(0, torch::randint(n, {classes}));
+  for (int round = 0; round < rounds; ++round) {
+    const auto nearest = (torch::matmul(points, means.t()) * 2 - means.square().sum(1)).argmax(1);
+    const auto sums = torch::zeros_like(means).index_add_(0, nearest, points);
+    const auto counts = torch::zeros({classes}).index_add_(0, nearest, torch::ones({n})).unsqueeze(1);
+    const auto anywhere = points.index_select(0, torch::randint(n, {classes}));
+    means = torch::where(counts > 0, sums / counts.clamp_min(1), anywhere);
+  }
+  return means;
+}
+
+}  // namespace sluice

@@ -1,0 +1,196 @@
+// What context_coder.h declares of files. The folder looks like that of a float codec, codec.json naming the hash of
+// codec.safetensors, but the weights in it are the deployed integers, not what training moves.
+#include <fmt/format.h>
+
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "backbone/torch_setup.h"
+#include "base/bytes.h"
+#include "base/file.h"
+#include "base/json_depth.h"
+#include "neural/context_coder.h"
+#include "neural/tensor_io.h"
+
+namespace sluice {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr const char* kDescription = "codec.json";
+constexpr const char* kTensors = "codec.safetensors";
+constexpr const char* kFormat = "sluice-context-codec";
+constexpr int kVersion = 1;
+constexpr uint64_t kMostDescriptionBytes = 1 << 20;
+
+// Every list of integers with its name, for writing and for reading.
+template <typename Network, typename Visit>
+void VisitLists(Network& network, Visit&& visit) {
+  visit("input.weights", network.input.values);
+  visit("input.shifts", network.input.shifts);
+  visit("past.weights", network.past.values);
+  visit("past.shifts", network.past.shifts);
+  visit("output.weights", network.output.values);
+  visit("output.shifts", network.output.shifts);
+  visit("base_bias", network.base_bias);
+  visit("feature_bias", network.feature_bias);
+  visit("point_bias", network.point_bias);
+  visit("output_bias", network.output_bias);
+  visit("channel_exponent", network.channel_exponent);
+  if (network.config.ids == ContextIds::kNone) return;
+  visit("table.now", network.now);
+  visit("table.previous", network.previous);
+  visit("table.before", network.before);
+  visit("table.feature_now", network.feature_now);
+  visit("table.feature_previous", network.feature_previous);
+  if (network.config.pair_bits > 0) visit("table.pair", network.pair);
+}
+
+template <typename Int>
+torch::Tensor TensorOf(const std::vector<Int>& list) {
+  const auto type = sizeof(Int) == 1 ? torch::kInt8 : torch::kInt32;
+  auto tensor = torch::empty({static_cast<int64_t>(list.size())}, type);
+  if (!list.empty()) std::memcpy(tensor.data_ptr(), list.data(), list.size() * sizeof(Int));
+  return tensor;
+}
+
+template <typename Int>
+Status ReadList(const SafetensorsFile& file, const char* name, std::vector<Int>& list) {
+  const auto view = file.Find(name);
+  const DType type = sizeof(Int) == 1 ? DType::kI8 : DType::kI32;
+  if (!view.ok() || view->dtype != type) return Corrupt(fmt::format("tensor '{}' is missing or not integers", name));
+  list.resize(view->elements());
+  if (!list.empty()) std::memcpy(list.data(), view->bytes.data(), view->bytes.size());
+  return OkStatus();
+}
+
+Status ReadClasses(const SafetensorsFile& file, StoredContext& stored) {
+  const ContextConfig& config = stored.network.config;
+  if (config.ids != ContextIds::kClasses) return OkStatus();
+  std::vector<int32_t> all;
+  SLUICE_RETURN_IF_ERROR(ReadList(file, "classes.frequencies", all));
+  const auto k = static_cast<size_t>(config.id_count);
+  if (all.size() != (k + 1) * k) return Corrupt("tensor 'classes.frequencies' has another size than the classes need");
+  std::vector<uint32_t> row(k);
+  for (size_t r = 0; r <= k; ++r) {
+    std::copy_n(all.begin() + static_cast<int64_t>(r * k), k, row.begin());
+    SLUICE_ASSIGN_OR_RETURN(StaticTable table, StaticTable::FromFrequencies(0, row, true, config.precision_bits));
+    stored.classes.push_back(std::move(table));
+  }
+  return OkStatus();
+}
+
+// Float tensors of the shapes that the configuration asks for.
+ContextTransform EmptyTransform(const ContextConfig& config) {
+  const int64_t d = config.width, block = config.block > 0 ? config.block : d;
+  const int64_t classes = config.ids == ContextIds::kClasses ? config.id_count : 0;
+  return {torch::zeros({d}),
+          torch::zeros({d / block, block, block}),
+          torch::zeros({d}, torch::kInt64),
+          torch::zeros({d}),
+          torch::zeros({d}),
+          torch::zeros({config.class_width, d}),
+          torch::zeros({classes, config.class_width})};
+}
+
+Status CheckTransform(const ContextTransform& transform, int64_t width) {
+  const auto sorted = std::get<0>(transform.order.sort());
+  if (!torch::equal(sorted, torch::arange(width))) return Corrupt("tensor 'transform.order' is no permutation");
+  return OkStatus();
+}
+
+Result<StoredContext> Load(const std::filesystem::path& folder) {
+  SLUICE_ASSIGN_OR_RETURN(const std::string text, ReadFile(folder / kDescription, kMostDescriptionBytes));
+  SLUICE_RETURN_IF_ERROR(CheckJsonDepth(text).WithContext(kDescription));
+  const auto json = ordered_json::parse(text, nullptr, false);
+  if (!json.is_object() || json.value("format", "") != kFormat || !json.contains("config")) {
+    return Corrupt("codec.json is not the description of a context codec");
+  }
+  if (json.value("version", 0) != kVersion) {
+    return Unsupported(
+        fmt::format("codec.json has version {}, this build reads {}", json.value("version", 0), kVersion));
+  }
+  SLUICE_ASSIGN_OR_RETURN(const MappedFile tensors, MappedFile::Open(folder / kTensors));
+  SLUICE_ASSIGN_OR_RETURN(const Sha256Digest expected, DigestField(json, "tensors_sha256"));
+  if (Sha256::Of(tensors.bytes()) != expected) return Corrupt("codec.safetensors does not have the hash in codec.json");
+  const auto config = ContextConfig::FromJson(json["config"]);
+  if (!config.ok()) {
+    const bool damaged = config.status().code() == StatusCode::kInvalidArgument;
+    return damaged ? Corrupt(config.status().message()) : config.status();
+  }
+  SLUICE_ASSIGN_OR_RETURN(const SafetensorsFile file, SafetensorsFile::FromBytes(tensors.bytes()));
+  StoredContext stored;
+  stored.network.config = *config;
+  Status status = OkStatus();
+  VisitLists(stored.network, [&](const char* name, auto& list) {
+    if (status.ok()) status = ReadList(file, name, list);
+  });
+  SLUICE_RETURN_IF_ERROR(status);
+  for (auto* matrix : {&stored.network.input, &stored.network.past, &stored.network.output}) {
+    matrix->rows = static_cast<int64_t>(matrix->shifts.size());
+    matrix->columns = matrix->rows > 0 ? static_cast<int64_t>(matrix->values.size()) / matrix->rows : 0;
+  }
+  const Status fits = stored.network.Check();
+  if (!fits.ok()) return Corrupt(fits.message());
+  stored.transform = EmptyTransform(*config);
+  std::vector<NamedTensor> floats;
+  for (auto& [name, tensor] : stored.transform.Tensors()) floats.emplace_back(name, *tensor);
+  SLUICE_RETURN_IF_ERROR(RestoreTensors(file, floats));
+  SLUICE_RETURN_IF_ERROR(CheckTransform(stored.transform, config->width));
+  SLUICE_RETURN_IF_ERROR(ReadClasses(file, stored));
+  SLUICE_ASSIGN_OR_RETURN(stored.origin.model, DigestField(json, "model_sha256"));
+  stored.origin.cut = json.value("cut", int64_t{-1});
+  stored.origin.lambda = json.value("lambda", 0.0);
+  if (stored.origin.cut < 0) return Corrupt("codec.json has no cut");
+  stored.digest = Sha256::Of(AsBytes(text));
+  return stored;
+}
+
+}  // namespace
+
+Status SaveContext(const StoredContext& given, const std::filesystem::path& folder) {
+  SLUICE_RETURN_IF_ERROR(given.network.Check());
+  SLUICE_RETURN_IF_ERROR(MakeFolder(folder));
+  StoredContext stored = given;
+  std::vector<NamedTensor> tensors;
+  VisitLists(stored.network, [&](const char* name, auto& list) { tensors.emplace_back(name, TensorOf(list)); });
+  for (auto& [name, tensor] : stored.transform.Tensors()) tensors.emplace_back(name, *tensor);
+  if (!stored.classes.empty()) {
+    std::vector<int32_t> all;
+    for (const StaticTable& table : stored.classes) {
+      for (uint32_t frequency : table.Frequencies()) all.push_back(static_cast<int32_t>(frequency));
+    }
+    tensors.emplace_back("classes.frequencies", TensorOf(all));
+  }
+  SLUICE_RETURN_IF_ERROR(SaveTensors(folder / kTensors, tensors, {}));
+  SLUICE_ASSIGN_OR_RETURN(const MappedFile written, MappedFile::Open(folder / kTensors));
+  const ordered_json json = {{"format", kFormat},
+                             {"version", kVersion},
+                             {"model_sha256", ToHex(stored.origin.model)},
+                             {"cut", stored.origin.cut},
+                             {"lambda", stored.origin.lambda},
+                             {"config", stored.network.config.ToJson()},
+                             {"tensors_sha256", ToHex(Sha256::Of(written.bytes()))}};
+  return WriteFileAtomic(folder / kDescription, json.dump(2) + "\n");
+}
+
+Result<StoredContext> LoadContext(const std::filesystem::path& folder) {
+  try {
+    auto stored = Load(folder);
+    if (!stored.ok()) return stored.status().WithContext(folder.string());
+    return stored;
+  } catch (const nlohmann::json::exception& error) {
+    return Corrupt(fmt::format("codec.json: {}", error.what())).WithContext(folder.string());
+  } catch (...) {
+    return StatusOfCurrentException().WithContext(folder.string());
+  }
+}
+
+bool IsContextFolder(const std::filesystem::path& folder) {
+  const auto text = ReadFile(folder / kDescription, kMostDescriptionBytes);
+  if (!text.ok() || !CheckJsonDepth(*text).ok()) return false;
+  const auto json = ordered_json::parse(*text, nullptr, false);
+  return json.is_object() && json.contains("format") && json["format"] == kFormat;
+}
+
+}  // namespace sluice

@@ -1,0 +1,23 @@
+#ifndef SLUICE_TRAIN_RUN_TEXT_H_
+#define SLUICE_TRAIN_RUN_TEXT_H_
+
+#include <string>
+
+#include "backbone/config.h"
+#include "train/batches.h"
+#include "train/codec_training.h"
+
+namespace sluice {
+
+/// Text of a run, cut into batches over one tokenizer.
+struct RunText {
+  RunBatches batches;
+  std::string identity;
+};
+
+/// Errors: as LoadTokenizer and ReadText; Mismatch for a tokenizer of another model.
+Result<RunText> LoadRunText(const CodecTrainOptions& options, const BackboneConfig& config);
+
+}  // namespace sluice
+
+#endif  // SLUICE_TRAIN_RUN_TEXT_H_

@@ -16,6 +16,11 @@ pkg_check_modules(sentencepiece REQUIRED IMPORTED_TARGET sentencepiece)
 pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(lz4 REQUIRED IMPORTED_TARGET liblz4)
 pkg_check_modules(libdeflate REQUIRED IMPORTED_TARGET libdeflate)
+find_package(Protobuf REQUIRED)
+pkg_check_modules(grpc REQUIRED IMPORTED_TARGET grpc++)
+# Its -DNOMINMAX is for Windows, and would cost the torch rooms their precompiled header.
+set_target_properties(PkgConfig::grpc PROPERTIES INTERFACE_COMPILE_OPTIONS "")
+find_program(SLUICE_GRPC_PLUGIN grpc_cpp_plugin REQUIRED)
 
 if(SLUICE_TORCH)
   find_package(Torch QUIET)

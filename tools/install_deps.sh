@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 
 packages="
   g++ cmake ninja-build pkg-config ccache git ca-certificates clang libclang-rt-14-dev
-  libtorch-dev libopenblas0-openmp libprotobuf-dev protobuf-compiler
+  libtorch-dev libopenblas0-openmp libprotobuf-dev protobuf-compiler libgrpc++-dev protobuf-compiler-grpc
   libhwy-dev libfmt-dev libspdlog-dev nlohmann-json3-dev libcli11-dev libtomlplusplus-dev libssl-dev libxxhash-dev
   zlib1g-dev libdeflate-dev libzstd-dev liblz4-dev libeigen3-dev
   libpcre2-dev libutf8proc-dev libsentencepiece-dev

@@ -22,6 +22,12 @@ std::string_view StatusCodeName(StatusCode code) {
       return "Io";
     case StatusCode::kInterrupted:
       return "Interrupted";
+    case StatusCode::kUnavailable:
+      return "Unavailable";
+    case StatusCode::kDenied:
+      return "Denied";
+    case StatusCode::kTimedOut:
+      return "TimedOut";
   }
   return "Unknown";
 }
@@ -46,6 +52,12 @@ int ExitCode(StatusCode code) {
       return 7;
     case StatusCode::kInterrupted:
       return 130;
+    case StatusCode::kUnavailable:
+      return 8;
+    case StatusCode::kDenied:
+      return 9;
+    case StatusCode::kTimedOut:
+      return 10;
   }
   return 1;
 }
@@ -68,5 +80,8 @@ Status Mismatch(std::string message) { return {StatusCode::kMismatch, std::move(
 Status Internal(std::string message) { return {StatusCode::kInternal, std::move(message)}; }
 Status IoError(std::string message) { return {StatusCode::kIo, std::move(message)}; }
 Status Interrupted(std::string message) { return {StatusCode::kInterrupted, std::move(message)}; }
+Status Unavailable(std::string message) { return {StatusCode::kUnavailable, std::move(message)}; }
+Status Denied(std::string message) { return {StatusCode::kDenied, std::move(message)}; }
+Status TimedOut(std::string message) { return {StatusCode::kTimedOut, std::move(message)}; }
 
 }  // namespace sluice

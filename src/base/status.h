@@ -21,13 +21,16 @@ enum class StatusCode : uint8_t {
   kInternal = 6,         ///< A bug, or a condition that should not occur.
   kIo = 7,               ///< The operating system refused to open, read, write or rename.
   kInterrupted = 8,      ///< The user or the system asked to stop.
+  kUnavailable = 9,      ///< A peer cannot be reached, is full or is going away: trying again later may help.
+  kDenied = 10,          ///< A peer does not accept the credentials that were shown, or none were.
+  kTimedOut = 11,        ///< A deadline passed.
 };
 
 /// Name of a code as it is printed, for example "Corrupt".
 std::string_view StatusCodeName(StatusCode code);
 
 /// Exit code of the program for a status: 0 Ok, 1 Internal, 2 InvalidArgument, 3 Truncated, 4 Corrupt, 5 Unsupported,
-/// 6 Mismatch, 7 Io, 130 Interrupted.
+/// 6 Mismatch, 7 Io, 8 Unavailable, 9 Denied, 10 TimedOut, 130 Interrupted.
 int ExitCode(StatusCode code);
 
 /// The outcome of an operation: Ok, or a code with a message that says what, where, expected and got.
@@ -60,6 +63,9 @@ Status Mismatch(std::string message);
 Status Internal(std::string message);
 Status IoError(std::string message);
 Status Interrupted(std::string message);
+Status Unavailable(std::string message);
+Status Denied(std::string message);
+Status TimedOut(std::string message);
 
 /// A value or the Status that explains its absence. Reading the value of a failed result is a bug (asserted).
 template <typename T>

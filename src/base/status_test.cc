@@ -27,11 +27,11 @@ TEST(StatusTest, MatchesPrintedForm) {
 
 TEST(StatusTest, MatchesOneExitCodePerStatusCode) {
   std::set<int> exit_codes;
-  for (int code = 0; code <= static_cast<int>(StatusCode::kInterrupted); ++code) {
+  for (int code = 0; code <= static_cast<int>(StatusCode::kTimedOut); ++code) {
     exit_codes.insert(ExitCode(static_cast<StatusCode>(code)));
     EXPECT_NE(StatusCodeName(static_cast<StatusCode>(code)), "Unknown");
   }
-  EXPECT_EQ(exit_codes.size(), static_cast<size_t>(StatusCode::kInterrupted) + 1);
+  EXPECT_EQ(exit_codes.size(), static_cast<size_t>(StatusCode::kTimedOut) + 1);
 }
 
 TEST(StatusTest, RoundTripsValuesAndErrorsThroughTheMacros) {

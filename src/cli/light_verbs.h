@@ -16,6 +16,7 @@ int RunFitStatic(int argc, char** argv);
 int RunDoctor(int argc, char** argv);
 int RunStudyVerb(int argc, char** argv);
 int RunReport(int argc, char** argv);
+int RunKeys(int argc, char** argv);
 
 }  // namespace sluice
 

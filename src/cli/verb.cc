@@ -14,7 +14,7 @@ Verb::Verb(std::string name, const std::string& description, const std::string& 
     : name_(std::move(name)), app_(description, "sluice " + name_) {
   app_.footer("\nExamples:\n" + examples +
               "\nExit codes: 0 Ok, 1 Internal, 2 InvalidArgument, 3 Truncated, 4 Corrupt, 5 Unsupported, 6 Mismatch, "
-              "7 Io, 130 Interrupted.");
+              "7 Io, 8 Unavailable, 9 Denied, 10 TimedOut, 130 Interrupted.");
   app_.add_flag("--json", json_, "Print the result as JSON on standard output, errors included");
   app_.add_flag("-q,--quiet", quiet_, "No progress bar");
   app_.option_defaults()->always_capture_default();

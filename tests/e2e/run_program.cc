@@ -31,11 +31,21 @@ std::string Contents(std::FILE* file) {
   return text;
 }
 
+// The same without moving the place where the program writes, which it shares.
+std::string ContentsSoFar(std::FILE* file) {
+  std::string text;
+  char buffer[4096];
+  for (ssize_t n; (n = pread(fileno(file), buffer, sizeof buffer, static_cast<off_t>(text.size()))) > 0;) {
+    text.append(buffer, static_cast<size_t>(n));
+  }
+  return text;
+}
+
 // The table of README and --help, written down a second time so that a change shows.
 int ExitCodeNamed(std::string_view code) {
-  static const std::map<std::string_view, int> table = {{"Internal", 1}, {"InvalidArgument", 2}, {"Truncated", 3},
-                                                        {"Corrupt", 4},  {"Unsupported", 5},     {"Mismatch", 6},
-                                                        {"Io", 7},       {"Interrupted", 130}};
+  static const std::map<std::string_view, int> table = {
+      {"Internal", 1}, {"InvalidArgument", 2}, {"Truncated", 3}, {"Corrupt", 4},   {"Unsupported", 5},  {"Mismatch", 6},
+      {"Io", 7},       {"Unavailable", 8},     {"Denied", 9},    {"TimedOut", 10}, {"Interrupted", 130}};
   return table.at(code);
 }
 
@@ -87,6 +97,9 @@ bool RunningProgram::Ended() {
 }
 
 void RunningProgram::Send(int signal) const { kill(pid_, signal); }
+
+std::string RunningProgram::OutSoFar() const { return ContentsSoFar(out_.get()); }
+std::string RunningProgram::ErrSoFar() const { return ContentsSoFar(err_.get()); }
 
 Outcome RunningProgram::Wait() {
   Outcome outcome;

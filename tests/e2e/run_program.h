@@ -46,6 +46,9 @@ class RunningProgram {
 
   bool Ended();
   void Send(int signal) const;
+  /// What it has said until now; it may go on.
+  std::string OutSoFar() const;
+  std::string ErrSoFar() const;
   Outcome Wait();
 
  private:

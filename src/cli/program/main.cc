@@ -30,6 +30,7 @@ constexpr VerbEntry kVerbs[] = {
     {"eval", "rate and quality of a codec on text, beside the uncut model and other codecs", nullptr},
     {"certify", "measure what a pack does to its model, and put the certificate into the pack", nullptr},
     {"generate", "continue a prompt, uncut or through a codec", nullptr},
+    {"keys", "a private authority and certificates for the nodes of a trial", sluice::RunKeys},
     {"study", "many trainings and measurements as one experiment, resumable", sluice::RunStudyVerb},
     {"report", "one page of figures, plots and tables from the folders of studies", sluice::RunReport},
     {"inspect", "what is in a stream, a codec or a model", sluice::RunInspect},

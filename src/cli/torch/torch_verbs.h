@@ -11,6 +11,7 @@ int RunModelDecode(int argc, char** argv);
 int RunEval(int argc, char** argv);
 int RunCertify(int argc, char** argv);
 int RunGenerate(int argc, char** argv);
+int RunServe(int argc, char** argv);
 /// `doctor` with the checks that need libtorch.
 int RunTorchDoctor(int argc, char** argv);
 

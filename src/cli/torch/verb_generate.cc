@@ -1,34 +1,19 @@
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include <chrono>
 #include <cstdio>
 
-#include "backbone/backbone.h"
-#include "backbone/generate.h"
-#include "backbone/model_identity.h"
 #include "backbone/torch_setup.h"
 #include "base/file.h"
 #include "base/interrupt.h"
+#include "cli/torch/generate_run.h"
 #include "cli/torch/torch_verbs.h"
-#include "cli/verb.h"
-#include "study/torch/cut_runner.h"
 #include "text/tokenizer.h"
 
 namespace sluice {
 namespace {
 
-struct Options {
-  std::filesystem::path model;
-  std::string codec;
-  std::string prompt;
-  std::filesystem::path prompt_file;
-  int64_t cut = -1;
-  int threads = 0;
-  GenerateOptions generate;
-};
-
-Status Run(const Options& options, Verb& verb) {
+Status Run(const GenerateVerbOptions& options, Verb& verb) {
   std::string prompt = options.prompt;
   if (!options.prompt_file.empty()) {
     SLUICE_ASSIGN_OR_RETURN(prompt, ReadFile(options.prompt_file, 1 << 24));
@@ -38,24 +23,15 @@ Status Run(const Options& options, Verb& verb) {
   std::vector<int64_t> tokens;
   if (tokenizer->bos().has_value()) tokens.push_back(*tokenizer->bos());
   tokens.insert(tokens.end(), ids.begin(), ids.end());
-  SLUICE_ASSIGN_OR_RETURN(const std::shared_ptr<Backbone> backbone, LoadBackbone(options.model));
-  const BackboneConfig& config = backbone->config();
-  std::unique_ptr<TensorCodec> codec;
-  if (!options.codec.empty()) {
-    CutContext context{.layers = config.layers, .width = config.width, .cut = options.cut};
-    SLUICE_ASSIGN_OR_RETURN(context.model, ModelIdentity(options.model));
-    SLUICE_ASSIGN_OR_RETURN(codec, OpenTensorCodec(options.codec, context));
-  }
-  CutRunner runner(backbone, codec.get());
-  GenerateOptions generate = options.generate;
-  generate.context = config.context;
-  generate.stop = config.eos;
 
   // Streams text as it comes: decoding all ids again each time keeps split characters whole.
   std::vector<int32_t> produced;
   std::string shown;
+  bool prompt_shown = false;
   const auto start = std::chrono::steady_clock::now();
   const auto on_token = [&](int64_t id) {
+    if (!prompt_shown && !verb.json()) fmt::print("{}", prompt);
+    prompt_shown = true;
     produced.push_back(static_cast<int32_t>(id));
     const auto text = tokenizer->Decode(produced);
     if (text.ok() && text->size() > shown.size() && !verb.json()) {
@@ -65,32 +41,43 @@ Status Run(const Options& options, Verb& verb) {
     if (text.ok()) shown = *text;
     return !InterruptRequested();
   };
-  if (!verb.json()) fmt::print("{}", prompt);
-  SLUICE_ASSIGN_OR_RETURN(const auto out,
-                          Generate([&](const torch::Tensor& t) { return runner.Next(t); }, tokens, generate, on_token));
+  SLUICE_ASSIGN_OR_RETURN(const GenerateResult out, options.connect.empty()
+                                                        ? GenerateHere(options, tokens, on_token)
+                                                        : GenerateConnected(options, tokens, on_token));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   nlohmann::ordered_json result = {
-      {"prompt", prompt}, {"text", shown}, {"ids", out}, {"prompt_tokens", tokens.size()}, {"seconds", seconds}};
-  std::string tail = "\n";
-  if (codec != nullptr) {
-    const auto sent = static_cast<double>(tokens.size() + out.size());
-    result["wire_bytes"] = runner.wire_bytes();
-    result["bits_per_token"] = 8.0 * static_cast<double>(runner.wire_bytes()) / sent;
-    tail += fmt::format("\n[{} bytes crossed the cut, {:.1f} bits per token]\n", runner.wire_bytes(),
-                        result["bits_per_token"].get<double>());
-  }
-  verb.Print(result, tail);
-  if (InterruptRequested()) return Interrupted(fmt::format("stopped after {} tokens", out.size()));
+      {"prompt", prompt}, {"text", shown}, {"ids", out.ids}, {"prompt_tokens", tokens.size()}, {"seconds", seconds}};
+  result.update(out.details);
+  verb.Print(result, out.text.empty() ? "\n" : "\n\n" + out.text + "\n");
+  if (InterruptRequested()) return Interrupted(fmt::format("stopped after {} tokens", out.ids.size()));
   return OkStatus();
+}
+
+void AddNetwork(CLI::App& app, GenerateVerbOptions& options) {
+  const std::string group = "Over a network";
+  auto* connect = app.add_option("--connect", options.connect, "HOST:PORT of the node that has the next layers");
+  auto* layers = app.add_option("--layers", options.layers, "Layers of this node, :K");
+  connect->group(group)->needs(layers);
+  layers->group(group)->needs(connect);
+  app.add_option("--require", options.require, "What the pack's certificate must say, like ppl<=1.03,top1>=0.97")
+      ->group(group);
+  app.add_flag("--log-probabilities", options.log_probabilities, "Of every token, into the JSON result")->group(group);
+  app.add_option("--deadline-seconds", options.deadline_seconds, "For everything; 0: none")->group(group);
+  app.add_option("--retry-seconds", options.retry_seconds, "Of trying again without progress after a fault")
+      ->group(group);
+  app.add_option("--stall-seconds", options.stall_seconds, "Without an answer, until the link counts as dead")
+      ->group(group);
+  AddNetworkOptions(app, options.network);
 }
 
 }  // namespace
 
 int RunGenerate(int argc, char** argv) {
-  Verb verb("generate", "Continue a prompt, uncut or with every hidden state sent through a codec.",
+  Verb verb("generate", "Continue a prompt: uncut, through a codec, or with the other layers on other machines.",
             "  sluice generate --model models/default -p 'ROMEO:' -n 64\n"
-            "  sluice generate --model models/default --codec models/default-codec -p 'ROMEO:' --temperature 0\n");
-  Options options;
+            "  sluice generate --model models/default --codec models/default-codec -p 'ROMEO:' --temperature 0\n"
+            "  sluice generate --model models/default --layers :3 --codec fp16 --connect 127.0.0.1:7070 -p 'ROMEO:'\n");
+  GenerateVerbOptions options;
   options.generate.sampling.temperature = 0.8;
   CLI::App& app = verb.app();
   app.add_option("-m,--model", options.model, "Model folder (Hugging Face layout)")->required();
@@ -105,7 +92,9 @@ int RunGenerate(int argc, char** argv) {
       ->check(CLI::NonNegativeNumber);
   app.add_option("--top-p", options.generate.sampling.top_p, "Only the likeliest that hold this much probability");
   app.add_option("--seed", options.generate.sampling.seed, "Seed of the sampling");
+  app.add_option("--chunk", options.chunk, "Tokens of the prompt in one piece; 0: all here, 64 over a network");
   app.add_option("-t,--threads", options.threads, "Threads; 0: all cores")->check(CLI::Range(0, 255));
+  AddNetwork(app, options);
   return verb.Run(argc, argv, [&]() -> Status {
     SLUICE_RETURN_IF_ERROR(InitTorch(options.threads));
     CatchInterrupts();

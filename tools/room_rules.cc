@@ -202,15 +202,17 @@ void CheckDepends(const HouseFile& file, const RoomsTable& table, std::vector<Fi
   std::replace(call.begin(), call.end(), '\n', ' ');
   const std::vector<std::string> words = SplitWords(call);
   if (words.empty()) return;
-  std::string name = words[0];
-  if (!table.rooms.contains(name)) std::replace(name.begin(), name.end(), '_', '/');
-  const auto room = table.rooms.find(name);
+  const auto named = [&](std::string name) {
+    if (!table.rooms.contains(name)) std::replace(name.begin(), name.end(), '_', '/');
+    return name;
+  };
+  const auto room = table.rooms.find(named(words[0]));
   if (room == table.rooms.end())
     return findings.push_back({file.path, line, "room " + words[0] + " is not in tools/rooms.txt"});
   bool depends = false;
   for (const std::string& word : words) {
     if (depends && word == "LIBS") return;
-    if (depends && !room->second.may.contains(word)) {
+    if (depends && !room->second.may.contains(named(word))) {
       findings.push_back({file.path, line, "room " + words[0] + " may not depend on room " + word});
     }
     depends = depends || word == "DEPENDS";

@@ -60,8 +60,7 @@ class GrpcNode final : public NodeServer, public wire::Link::Service {
     int port = 0;
     builder.AddListeningPort(options_.listen, credentials, &port);
     builder.RegisterService(this);
-    const uint64_t most = std::min<uint64_t>(limits.frame_bytes + kMessageSlack, INT32_MAX);
-    builder.SetMaxReceiveMessageSize(static_cast<int>(most));
+    builder.SetMaxReceiveMessageSize(static_cast<int>(LongestMessage()));
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, static_cast<int>(limits.sessions) + 1);
     builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, static_cast<int>(limits.handshake_seconds * 1000));
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, static_cast<int>(limits.idle_seconds * 1000));
@@ -97,6 +96,13 @@ class GrpcNode final : public NodeServer, public wire::Link::Service {
   }
 
  private:
+  /// No codec needs twice the floats, so a node of a small model takes in small messages only.
+  uint64_t LongestMessage() const {
+    const uint64_t tokens = std::min(options_.limits.chunk_tokens, codec_->longest_chunk());
+    const uint64_t payload = 2 * tokens * parts_.runner->info().width * sizeof(float);
+    return std::min<uint64_t>(std::min(payload, options_.limits.frame_bytes) + kMessageSlack, INT32_MAX);
+  }
+
   NodeOptions options_;
   std::unique_ptr<LinkCodec> codec_;
   std::unique_ptr<NextHop> next_;

@@ -107,9 +107,10 @@ class NodeServerTest : public ::testing::Test {
     return client.End();
   }
   /// An honest session beside whatever else goes on.
-  void ExpectSound() {
+  void ExpectSound(double retry_seconds = 0) {
     const HeadRequest request = RequestOf(20, 4);
-    const auto outcome = TestHead::Connect(3, "fp32", node_.server->address()).head->Generate(request, nullptr);
+    const auto outcome =
+        TestHead::Connect(3, "fp32", node_.server->address(), {}, retry_seconds).head->Generate(request, nullptr);
     ASSERT_TRUE(outcome.ok()) << outcome.status().ToString();
     EXPECT_EQ(IdsOf(*outcome), TinyNetwork::Uncut(request));
   }
@@ -292,12 +293,20 @@ TEST_F(NodeServerTest, RejectsConnectionsThatSayNothing) {
 }
 
 TEST_F(NodeServerTest, RoundTripsAnHonestSessionAmongHostileOnes) {
+  // More than there are threads and sessions: silent ones, empty messages, Hellos that do not fit, messages beyond the
+  // longest, and sessions that never say anything more. The honest one tries again until their time is over.
   std::vector<std::unique_ptr<RawClient>> clients;
-  for (int i = 0; i < 16; ++i) {
+  for (int i = 0; i < 64; ++i) {
     clients.push_back(std::make_unique<RawClient>(node_.server->address()));
-    if (i % 2 == 0) clients.back()->Nothing();
+    wire::Hello hello = SoundHello();
+    if (i % 5 == 1) clients.back()->Nothing();
+    if (i % 5 == 2) hello.set_requirement(std::string(1000, 'x'));
+    if (i % 5 == 3) hello.set_session(std::string(1 << 20, 'f'));
+    if (i % 5 >= 2) clients.back()->Say(hello);
   }
-  ExpectSound();
+  ExpectSound(/*retry_seconds=*/30);
+  clients.clear();
+  ExpectEmpty();
 }
 
 TEST_F(NodeServerTest, RejectsNewSessionsWhileItDrainsAndFinishesTheOld) {

@@ -23,9 +23,21 @@ double SecondsSince(Clock::time_point start) { return std::chrono::duration<doub
 
 uint64_t Microseconds(double seconds) { return static_cast<uint64_t>(std::max(0.0, seconds) * 1e6); }
 
+/// The most that a session can make the node hold: keys and values, and the decoded frames of its window, which wait to
+/// be computed and may leave as many.
+uint64_t MemoryOf(const wire::Hello& hello, const StageInfo& info, const WireLimits& limits) {
+  const uint64_t waiting = std::min<uint64_t>(hello.positions(), uint64_t{limits.window} * hello.chunk_tokens());
+  return hello.positions() * info.bytes_per_position + 2 * waiting * info.width * sizeof(float);
+}
+
 Phase PhaseOf(bool prompt) { return prompt ? Phase::kPrefill : Phase::kDecode; }
 
 }  // namespace
+
+ServedSession::~ServedSession() {
+  state_.reset();
+  place_.reset();
+}
 
 Status ServedSession::Run() {
   SLUICE_RETURN_IF_ERROR(CheckCaller());
@@ -67,9 +79,9 @@ Result<wire::Hello> ServedSession::ReadHello() {
 Status ServedSession::Begin(const wire::Hello& hello) {
   const StageInfo& info = node_.runner->info();
   SLUICE_RETURN_IF_ERROR(CheckHello(hello, info, *node_.codec, node_.limits));
-  SLUICE_ASSIGN_OR_RETURN(
-      auto place, node_.registry->Admit(hello.session(), hello.attempt(), hello.positions() * info.bytes_per_position,
-                                        [this](Status why) { End(std::move(why)); }));
+  SLUICE_ASSIGN_OR_RETURN(auto place,
+                          node_.registry->Admit(hello.session(), hello.attempt(), MemoryOf(hello, info, node_.limits),
+                                                [this](Status why) { End(std::move(why)); }));
   place_.emplace(std::move(place));
   SLUICE_ASSIGN_OR_RETURN(state_, node_.runner->NewState(hello.positions()));
   receiver_.emplace(*node_.codec);

@@ -57,6 +57,10 @@ class ServedSession {
 
   ServedSession(const NodeParts& node, grpc::ServerContext& context, Stream& stream)
       : node_(node), context_(context), stream_(stream) {}
+  /// Gives the memory back first, then the place that was granted for it, while End may still be called.
+  ~ServedSession();
+  ServedSession(const ServedSession&) = delete;
+  ServedSession& operator=(const ServedSession&) = delete;
 
   /// Serves until the session ends, and says how.
   Status Run();

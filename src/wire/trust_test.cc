@@ -1,7 +1,7 @@
 #include "wire/trust.h"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
+#include <cstdlib>
 #include <sys/stat.h>
 
 #include <fstream>

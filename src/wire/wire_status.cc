@@ -16,6 +16,19 @@ constexpr int kLastCode = static_cast<int>(StatusCode::kTimedOut);
 constexpr std::array<std::string_view, 4> kCertificateWords = {"certificate verify failed", "Peer name",
                                                                "Hostname Verification", "peer did not return a cert"};
 
+constexpr size_t kMostName = 128;
+constexpr size_t kMostWords = 2048;
+
+/// What a peer wrote ends up on somebody's terminal, and in the headers of the stream before: no control characters,
+/// and not more than fits.
+std::string Legible(std::string_view text, size_t most) {
+  std::string kept(text.substr(0, most));
+  for (char& c : kept) {
+    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = '?';
+  }
+  return text.size() > most ? kept + "..." : kept;
+}
+
 }  // namespace
 
 grpc::StatusCode GrpcCode(StatusCode code) {
@@ -59,7 +72,8 @@ wire::Failure ToFailure(const Status& status, std::string_view node) {
 Status FromFailure(const wire::Failure& failure) {
   const bool known = failure.code() > 0 && failure.code() <= kLastCode;
   const StatusCode code = known ? static_cast<StatusCode>(failure.code()) : StatusCode::kInternal;
-  return Status(code, fmt::format("{}: {}", failure.node(), failure.message()));
+  return Status(code,
+                fmt::format("{}: {}", Legible(failure.node(), kMostName), Legible(failure.message(), kMostWords)));
 }
 
 grpc::Status ToGrpc(const Status& status, std::string_view node) {

@@ -27,6 +27,16 @@ TEST(WireStatusTest, MatchesWhatTheTransportSays) {
   EXPECT_EQ(code(grpc::StatusCode::DEADLINE_EXCEEDED, ""), StatusCode::kTimedOut);
 }
 
+TEST(WireStatusTest, RejectsControlCharactersAndEndlessWordsOfAPeer) {
+  wire::Failure failure;
+  failure.set_code(static_cast<uint32_t>(StatusCode::kMismatch));
+  failure.set_node("tail\n");
+  failure.set_message("\x1b[2Jcodec");
+  EXPECT_EQ(FromFailure(failure).message(), "tail?: ?[2Jcodec");
+  failure.set_message(std::string(100'000, 'x'));
+  EXPECT_LT(FromFailure(failure).message().size(), 3000U);
+}
+
 TEST(WireStatusTest, RejectsCodesItDoesNotKnow) {
   wire::Failure failure;
   failure.set_code(200);

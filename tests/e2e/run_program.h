@@ -46,6 +46,7 @@ class RunningProgram {
 
   bool Ended();
   void Send(int signal) const;
+  pid_t pid() const { return pid_; }
   /// What it has said until now; it may go on.
   std::string OutSoFar() const;
   std::string ErrSoFar() const;

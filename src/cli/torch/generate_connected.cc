@@ -26,10 +26,14 @@ HeadRequest RequestFor(const GenerateVerbOptions& options, const BackboneConfig&
 }
 
 nlohmann::ordered_json DetailsOf(const HeadOutcome& outcome, uint32_t chunk, double bits) {
-  nlohmann::ordered_json details = {
-      {"session", outcome.session},     {"chunk", chunk},         {"wire_bytes", outcome.wire_bytes},
-      {"raw_bytes", outcome.raw_bytes}, {"bits_per_token", bits}, {"first_token_seconds", outcome.first_token_seconds},
-      {"resumes", outcome.resumes}};
+  nlohmann::ordered_json details = {{"session", outcome.session},
+                                    {"chunk", chunk},
+                                    {"wire_bytes", outcome.wire_bytes},
+                                    {"raw_bytes", outcome.raw_bytes},
+                                    {"bits_per_token", bits},
+                                    {"first_token_seconds", outcome.first_token_seconds},
+                                    {"session_seconds", outcome.seconds},
+                                    {"resumes", outcome.resumes}};
   for (const wire::Stage& stage : outcome.stages) {
     details["stages"].push_back({{"node", stage.node()},
                                  {"layers", fmt::format("{}:{}", stage.layers().begin(), stage.layers().end())},

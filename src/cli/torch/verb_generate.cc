@@ -23,6 +23,13 @@ Status Run(const GenerateVerbOptions& options, Verb& verb) {
   std::vector<int64_t> tokens;
   if (tokenizer->bos().has_value()) tokens.push_back(*tokenizer->bos());
   tokens.insert(tokens.end(), ids.begin(), ids.end());
+  if (options.prompt_tokens > 0) {
+    if (tokens.size() < options.prompt_tokens) {
+      return InvalidArgument(
+          fmt::format("the prompt has {} tokens, --prompt-tokens wants {}", tokens.size(), options.prompt_tokens));
+    }
+    tokens.resize(options.prompt_tokens);
+  }
 
   // Streams text as it comes: decoding all ids again each time keeps split characters whole.
   std::vector<int32_t> produced;
@@ -92,6 +99,7 @@ int RunGenerate(int argc, char** argv) {
       ->check(CLI::NonNegativeNumber);
   app.add_option("--top-p", options.generate.sampling.top_p, "Only the likeliest that hold this much probability");
   app.add_option("--seed", options.generate.sampling.seed, "Seed of the sampling");
+  app.add_option("--prompt-tokens", options.prompt_tokens, "Use only this many tokens of the prompt; 0: all");
   app.add_option("--chunk", options.chunk, "Tokens of the prompt in one piece; 0: all here, 64 over a network");
   app.add_option("-t,--threads", options.threads, "Threads; 0: all cores")->check(CLI::Range(0, 255));
   AddNetwork(app, options);

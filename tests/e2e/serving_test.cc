@@ -45,8 +45,8 @@ TEST_F(ServingTest, MatchesTheCutRunThroughLossyCodecs) {
   ASSERT_TRUE(Succeeded(Sluice({"encode", "--model", Shipped("default"), "--codec", "fp32", "--cut", "3", "--text",
                                 text, "--threads", "1", "--quiet", "--out", Path("h.slc")})));
   ASSERT_TRUE(Succeeded(Sluice({"decode", "--in", Path("h.slc"), "--out", Path("h.safetensors")})));
-  ASSERT_TRUE(
-      Succeeded(Sluice({"fit-static", "--hidden", Path("h.safetensors"), "--out", Path("static.pack"), "--quiet"})));
+  ASSERT_TRUE(Succeeded(Sluice({"fit-static", "--hidden", Path("h.safetensors"), "--bits-per-token", "500", "--cut",
+                                "3", "--out", Path("static.pack"), "--quiet"})));
   for (const std::string& codec :
        {std::string("fp16"), std::string("int8"), Shipped("default-codec"), Path("static.pack").string()}) {
     const Node tail = Serve(3, 6, codec, "");
@@ -67,7 +67,7 @@ TEST_F(ServingTest, RoundTripsWithKeysAndCountsWhatCrossed) {
   const Arguments head = Joined(greedy_, Head(3, "fp16", tail.address));
   const auto with_keys = Ids(Joined(head, {"--keys", Path("trial/head"), "--log-probabilities"}));
   EXPECT_EQ(with_keys, Ids(Joined(greedy_, {"--codec", "fp16", "--cut", "3"})));
-  EXPECT_TRUE(Refused(Sluice(Generate(Joined(head, {"--retry-seconds", "0"}))), "Unavailable"));
+  EXPECT_TRUE(Refused(Sluice(Plainly(Joined(head, {"--retry-seconds", "0"}))), "Unavailable"));
   tail.program->Send(SIGTERM);
   EXPECT_TRUE(Succeeded(tail.program->Wait()));
   const std::string metrics = FileBytes(Path("tail.prom"));
@@ -79,7 +79,7 @@ TEST_F(ServingTest, RoundTripsWithKeysAndCountsWhatCrossed) {
 TEST_F(ServingTest, RejectsWhatDoesNotFitByName) {
   const Node tail = Serve(3, 6, "fp16", "");
   const auto refused = [&](const Arguments& arguments, const char* code, const char* part) {
-    EXPECT_TRUE(Refused(Sluice(Generate(Joined(arguments, {"--max-tokens", "4"}))), code, part));
+    EXPECT_TRUE(Refused(Sluice(Plainly(Joined(arguments, {"--max-tokens", "4"}))), code, part));
   };
   refused(Head(3, "int8", tail.address), "Mismatch", "codec: this node has fp16");
   refused(Head(2, "fp16", tail.address), "Mismatch", "cut: this node has layers 3:6");

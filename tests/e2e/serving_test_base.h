@@ -55,6 +55,12 @@ class ServingProgramTest : public ProgramTest {
     arguments.insert(arguments.end(), more.begin(), more.end());
     return arguments;
   }
+  /// The same, with its errors on standard error alone.
+  Arguments Plainly(const Arguments& more) const {
+    Arguments arguments = Generate(more);
+    std::erase(arguments, "--json");
+    return arguments;
+  }
   nlohmann::json Ids(const Arguments& more) const {
     const Outcome outcome = Sluice(Generate(more));
     EXPECT_TRUE(Succeeded(outcome));

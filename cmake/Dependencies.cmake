@@ -1,7 +1,7 @@
 # Outside libraries, all from Debian 12. tools/rooms.txt says which room may use which.
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
-find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto SSL)
 find_package(ZLIB REQUIRED)
 find_package(fmt REQUIRED)
 find_package(spdlog REQUIRED)
@@ -21,6 +21,14 @@ pkg_check_modules(grpc REQUIRED IMPORTED_TARGET grpc++)
 # Its -DNOMINMAX is for Windows, and would cost the torch rooms their precompiled header.
 set_target_properties(PkgConfig::grpc PROPERTIES INTERFACE_COMPILE_OPTIONS "")
 find_program(SLUICE_GRPC_PLUGIN grpc_cpp_plugin REQUIRED)
+# Its classes have another layout without its OpenSSL switch, so the library's own flags are kept but for the switches
+# that only ask for headers of compressors.
+find_path(SLUICE_HTTPLIB_INCLUDE httplib.h REQUIRED)
+find_library(SLUICE_HTTPLIB cpp-httplib REQUIRED)
+add_library(sluice_httplib INTERFACE)
+target_include_directories(sluice_httplib SYSTEM INTERFACE ${SLUICE_HTTPLIB_INCLUDE})
+target_compile_definitions(sluice_httplib INTERFACE CPPHTTPLIB_OPENSSL_SUPPORT)
+target_link_libraries(sluice_httplib INTERFACE ${SLUICE_HTTPLIB} OpenSSL::SSL OpenSSL::Crypto Threads::Threads)
 
 if(SLUICE_TORCH)
   find_package(Torch QUIET)

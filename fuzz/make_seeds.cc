@@ -368,6 +368,25 @@ void MakeRans(const fs::path& folder) {
   }
 }
 
+/// A kind, a template behind its length, and the body of a request.
+void MakeRequests(const fs::path& folder) {
+  const Seeds seeds(folder, "gateway");
+  const auto add = [&](const char* name, char kind, const std::string& jinja, const std::string& body) {
+    const std::string input = kind + std::string(1, static_cast<char>(jinja.size())) + jinja + body;
+    seeds.Add(name, AsBytes(input));
+  };
+  add("completion", 0, "",
+      R"({"model":"m","prompt":"Once upon","max_tokens":7,"temperature":0.5,"top_p":0.9,"seed":-3,"stop":["a","upon a"],)"
+      R"("stream":true,"stream_options":{"include_usage":true},"echo":true,"n":1,"logit_bias":{},"suffix":null})");
+  add("tokens", 4, "{{ '<|im_start|>' }}", R"({"prompt":[[1,2],[3]],"logprobs":0,"return_token_ids":true,"stop":"2]"})");
+  add("texts", 6, "[INST] <<SYS>> <</SYS>> [/INST] bos_token", R"({"prompt":["a","b"],"best_of":1,"max_tokens":null})");
+  add("chat", 1, "{{ '<|im_start|>' + message['role'] + '\n' + '<|im_end|>' }}",
+      R"({"messages":[{"role":"developer","content":"Be brief."},{"role":"user","content":[{"type":"text",)"
+      R"("text":"Hi"}]}],"max_completion_tokens":5,"logprobs":true,"tools":[],"response_format":{"type":"text"},)"
+      R"("stop":["role","user\n"]})");
+  add("refused", 0, "'", R"({"prompt":"a","n":2,"top_p":0,"frequency_penalty":1})");
+}
+
 }  // namespace
 }  // namespace sluice
 
@@ -386,6 +405,7 @@ int main(int argc, char** argv) {
     sluice::MakeFrames(argv[1]);
     sluice::MakeArchives(argv[1]);
     sluice::MakeKernels(argv[1]);
+    sluice::MakeRequests(argv[1]);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "make_fuzz_seeds: %s\n", error.what());
     return 1;

@@ -13,7 +13,7 @@ packages="
   g++ cmake ninja-build pkg-config ccache git ca-certificates clang libclang-rt-14-dev
   libtorch-dev libopenblas0-openmp libprotobuf-dev protobuf-compiler libgrpc++-dev protobuf-compiler-grpc
   libhwy-dev libfmt-dev libspdlog-dev nlohmann-json3-dev libcli11-dev libtomlplusplus-dev libssl-dev libxxhash-dev
-  zlib1g-dev libdeflate-dev libzstd-dev liblz4-dev libeigen3-dev
+  libcpp-httplib-dev zlib1g-dev libdeflate-dev libzstd-dev liblz4-dev libeigen3-dev
   libpcre2-dev libutf8proc-dev libsentencepiece-dev
   libgtest-dev libgmock-dev libbenchmark-dev librapidcheck-dev
 "
@@ -80,9 +80,10 @@ for library in libblas.so.3 liblapack.so.3; do
   done
 done
 
-# The one asset of the HTML pages, at the version that package-lock.json names.
+# The one asset of the HTML pages, and the client that the tests of the gateway use, at the versions that package-lock.json
+# names.
 if ! cmp -s package-lock.json node_modules/.sluice-lock; then
-  say "fetching uPlot (npm ci)"
+  say "fetching uPlot and the OpenAI client (npm ci)"
   npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2
   cp package-lock.json node_modules/.sluice-lock
 fi

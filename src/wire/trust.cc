@@ -72,17 +72,17 @@ Result<TrustOptions> TrustFromFolder(const std::filesystem::path& folder) {
   return options;
 }
 
-Result<std::string> ReadToken(const std::filesystem::path& file) {
+Result<std::string> ReadToken(const std::filesystem::path& file, const char* variable) {
   std::string token;
   if (file.empty()) {
-    const char* value = std::getenv("SLUICE_TOKEN");
+    const char* value = std::getenv(variable);
     if (value == nullptr) return token;
     token = value;
   } else {
     SLUICE_ASSIGN_OR_RETURN(token, ReadFile(file, kMaxToken));
   }
   while (!token.empty() && (token.back() == '\n' || token.back() == '\r' || token.back() == ' ')) token.pop_back();
-  const std::string where = file.empty() ? "SLUICE_TOKEN" : file.string();
+  const std::string where = file.empty() ? variable : file.string();
   if (token.empty()) return InvalidArgument(where + ": the token is empty");
   const bool printable = std::all_of(token.begin(), token.end(), [](char c) { return c > ' ' && c <= '~'; });
   if (!printable || token.size() > kMaxToken) {

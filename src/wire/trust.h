@@ -25,9 +25,9 @@ struct TrustOptions {
 /// A folder that `sluice keys` made: node.pem, node.key, ca.pem and token. Errors: Io for a missing file.
 Result<TrustOptions> TrustFromFolder(const std::filesystem::path& folder);
 
-/// The secret in a file, or without one in the environment's SLUICE_TOKEN; empty when there is neither.
+/// The secret in a file, or without one in the environment's `variable`; empty when there is neither.
 /// Errors: Io; InvalidArgument for an empty file, or one that holds what a header cannot carry.
-Result<std::string> ReadToken(const std::filesystem::path& file);
+Result<std::string> ReadToken(const std::filesystem::path& file, const char* variable = "SLUICE_TOKEN");
 /// Takes as long for equal secrets as for others.
 bool SameToken(std::string_view expected, std::string_view got);
 

@@ -12,7 +12,8 @@ const char* const kEncodeExamples =
     "cut)\n"
     "  sluice encode --model DIR --codec zstd:3 --cut 3 --text book.txt --out book.slc\n"
     "  sluice encode --hidden states.safetensors --codec q80 --out states.slc       (no transformer, no libtorch)\n"
-    "  sluice encode --hidden states.safetensors --codec static.pack --out states.slc\n";
+    "  sluice encode --hidden states.safetensors --codec static.pack --out states.slc\n"
+    "  sluice encode --hidden states.npy --codec a.pack --target-bits-per-token 80 --out states.slc\n";
 
 const char* const kDecodeExamples =
     "  sluice decode --model DIR --codec runs/a --in book.slc --text book.txt       (loads only the layers after the "
@@ -39,6 +40,16 @@ void AddEncodeOptions(CLI::App& app, EncodeOptions& options) {
   app.add_option("-t,--threads", options.threads, "Threads; 0: all cores. A float codec's stream records them")
       ->check(CLI::Range(0, 255));
   app.add_flag("--drop-blank-lines", options.drop_blank_lines, "Leave out blank lines of --text");
+  auto* point =
+      app.add_option("--lambda-index", options.point,
+                     "Operating point of a pack that has several: 0 is the finest, each is half an octave coarser")
+          ->needs(hidden)
+          ->check(CLI::Range(0, 255));
+  app.add_option("--target-bits-per-token", options.bits_per_token,
+                 "Choose a pack's operating points frame by frame so that the stream averages this rate")
+      ->needs(hidden)
+      ->excludes(point)
+      ->check(CLI::PositiveNumber);
   app.add_option("--require", options.require,
                  "Refuse a pack whose certificate is missing, foreign or worse: \"ppl<=1.03,top1>=0.97\" (also kl, "
                  "greedy, bits)");

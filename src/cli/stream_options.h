@@ -26,6 +26,8 @@ struct EncodeOptions {
   int threads = 0;
   bool drop_blank_lines = false;
   std::string require;
+  int point = 0;
+  double bits_per_token = 0;
 };
 void AddEncodeOptions(CLI::App& app, EncodeOptions& options);
 inline constexpr const char* kEncodeDescription = "Compress the hidden states of a text at a cut, or of a file.";

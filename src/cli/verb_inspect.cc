@@ -9,6 +9,7 @@
 #include "base/json_depth.h"
 #include "cli/light_verbs.h"
 #include "cli/verb.h"
+#include "codec/pack_codec.h"
 #include "format/archive.h"
 #include "format/checkpoint_files.h"
 #include "format/pack.h"
@@ -96,6 +97,8 @@ ordered_json ParsedOrNull(std::string_view json) {
 
 Result<ordered_json> InspectPack(const fs::path& path) {
   SLUICE_ASSIGN_OR_RETURN(const Pack pack, Pack::Open(path));
+  // A pack of a codec that this build does not know can still be looked at.
+  const auto codec = PackCodec::Open(path);
   const PackInfo& info = pack.info();
   uint64_t tables = 0, entries = 0;
   for (const auto& [name, list] : pack.tables()) {
@@ -121,6 +124,7 @@ Result<ordered_json> InspectPack(const fs::path& path) {
                          {"precision_bits", info.precision_bits},
                          {"flags", info.flags},
                          {"bytes", pack.bytes()},
+                         {"multiply_adds_per_token", codec.ok() ? (*codec)->MultiplyAdds() : 0},
                          {"tables", tables},
                          {"table_entries", entries},
                          {"operating_points", points},

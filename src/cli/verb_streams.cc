@@ -14,10 +14,14 @@ namespace {
 Result<HiddenStreamStats> Encode(const EncodeOptions& options) {
   const auto chunk = static_cast<uint32_t>(options.chunk);
   if (!IsPackFile(options.codec)) {
+    if (options.point != 0 || options.bits_per_token > 0) {
+      return InvalidArgument(options.codec + ": only a pack has operating points");
+    }
     return EncodeHiddenFile(options.hidden, options.tensor, options.codec, options.out, chunk);
   }
+  const PackRate rate{.point = options.point, .bits_per_token = options.bits_per_token};
   SLUICE_ASSIGN_OR_RETURN(const auto codec, PackCodec::Open(options.codec));
-  return EncodeHiddenFile(*codec, options.hidden, options.tensor, options.out, chunk);
+  return EncodeHiddenFile(*codec, options.hidden, options.tensor, options.out, chunk, rate);
 }
 
 Result<HiddenStreamStats> Decode(const DecodeOptions& options, const StreamHeader& header) {

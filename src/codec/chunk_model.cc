@@ -10,7 +10,7 @@
 #include <cmath>
 
 #include "base/half.h"
-#include "codec/vector_clones.h"
+#include "base/vector_clones.h"
 
 namespace sluice {
 namespace {

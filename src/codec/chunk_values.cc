@@ -8,8 +8,8 @@
 
 #include "base/bytes.h"
 #include "base/half.h"
+#include "base/vector_clones.h"
 #include "codec/value_lattice.h"
-#include "codec/vector_clones.h"
 
 namespace sluice {
 namespace {

@@ -8,7 +8,7 @@
 #include <bit>
 #include <string>
 
-#include "codec/vector_clones.h"
+#include "base/vector_clones.h"
 
 namespace sluice {
 namespace {

@@ -3,9 +3,23 @@
 
 #include <fmt/format.h>
 
+#include "codec/context_frames.h"
 #include "codec/static_codec.h"
 
 namespace sluice {
+
+Status FrameEncoder::SetPoint(int point) {
+  return point == 0 ? OkStatus() : InvalidArgument(fmt::format("operating point {}: the codec has one only", point));
+}
+
+Status FrameEncoder::SetTarget(double /*bits_per_token*/) {
+  return InvalidArgument("a target rate: the codec has one operating point only");
+}
+
+Status FrameEncoder::SetTokens(std::span<const int32_t> /*ids*/) { return OkStatus(); }
+Status FrameEncoder::Trim(size_t /*tokens*/) { return OkStatus(); }
+Status FrameDecoder::SetTokens(std::span<const int32_t> /*ids*/) { return OkStatus(); }
+Status FrameDecoder::Trim(size_t /*tokens*/) { return OkStatus(); }
 
 Result<std::unique_ptr<PackCodec>> PackCodec::Open(const std::filesystem::path& path) {
   SLUICE_ASSIGN_OR_RETURN(Pack pack, Pack::Open(path));
@@ -15,9 +29,11 @@ Result<std::unique_ptr<PackCodec>> PackCodec::Open(const std::filesystem::path& 
 }
 
 Result<std::unique_ptr<PackCodec>> PackCodec::Make(Pack pack) {
-  if (pack.info().codec == kStaticCodecName) return MakeStaticCodec(std::move(pack));
-  return Unsupported(
-      fmt::format("a pack of codec \"{}\", this build knows \"{}\"", pack.info().codec, kStaticCodecName));
+  const std::string& codec = pack.info().codec;
+  if (codec == kStaticCodecName) return MakeStaticCodec(std::move(pack));
+  if (codec == kContextCodecName) return MakeContextCodec(std::move(pack));
+  return Unsupported(fmt::format("a pack of codec \"{}\", this build knows \"{}\" and \"{}\"", codec, kStaticCodecName,
+                                 kContextCodecName));
 }
 
 StreamHeader PackCodec::Header(DType source, uint16_t flags) const {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <span>
 
 #include "base/status.h"
 #include "base/view.h"
@@ -11,6 +12,9 @@
 #include "format/stream.h"
 
 namespace sluice {
+
+/// How many tokens of a stream can be taken back.
+inline constexpr size_t kMostTrim = 63;
 
 /// The sending end of one stream. Threads: one at a time.
 class FrameEncoder {
@@ -22,6 +26,18 @@ class FrameEncoder {
   /// Errors: InvalidArgument for the shape, or for a value that is not finite or beyond what is coded, naming row,
   /// token and channel; the errors of StreamWriter.
   virtual Status Push(MatrixView<const float> hidden, uint32_t batch, StreamWriter& writer) = 0;
+
+  /// The operating point of the frames that follow. Errors: InvalidArgument when the codec has no such point.
+  virtual Status SetPoint(int point);
+  /// Lets the encoder choose the points, so that the stream's average rate comes near this many bits a token.
+  /// Errors: InvalidArgument when the codec has but one point.
+  virtual Status SetTarget(double bits_per_token);
+  /// Token ids of the next frame's rows, for codecs whose two ends know them; others ignore them.
+  /// Data: [batch * T]. Errors: InvalidArgument for an id that the codec does not know.
+  virtual Status SetTokens(std::span<const int32_t> ids);
+  /// Takes back the last tokens of a stream of one row: what follows is coded as if they had not been. The other end
+  /// must do the same at the same place. Errors: InvalidArgument for more than kMostTrim, or than there were.
+  virtual Status Trim(size_t tokens);
 };
 
 /// The receiving end of one stream. Threads: one at a time.
@@ -32,6 +48,10 @@ class FrameDecoder {
   /// Decodes the frame that `reader` gave last, checks it, and consumes it if it is a token frame. Gives [batch * T,
   /// d]. Errors: Truncated or Corrupt, naming the frame; after one, no frame of the stream may be decoded.
   virtual Result<Matrix<float>> Pull(const Frame& frame, StreamReader& reader) = 0;
+
+  /// As FrameEncoder.
+  virtual Status SetTokens(std::span<const int32_t> ids);
+  virtual Status Trim(size_t tokens);
 };
 
 /// A codec that a pack holds, torch-free: it makes and reads streams of kind 3.
@@ -52,6 +72,9 @@ class PackCodec {
   StreamHeader Header(DType source, uint16_t flags = 0) const;
   /// Errors: Mismatch when a stream is not this codec's, saying what differs.
   Status CheckHeader(const StreamHeader& header) const;
+
+  /// Of encoding and decoding one token together; 0 where it is not counted.
+  virtual uint64_t MultiplyAdds() const { return 0; }
 
   virtual std::unique_ptr<FrameEncoder> NewEncoder() const = 0;
   virtual std::unique_ptr<FrameDecoder> NewDecoder() const = 0;

@@ -63,13 +63,18 @@ HiddenStreamStats StatsOf(const HiddenStates& hidden, uint64_t bytes) {
 
 }  // namespace
 
-Status EncodeHidden(const PackCodec& codec, const HiddenStates& hidden, uint32_t chunk_tokens, StreamWriter& writer) {
+Status EncodeHidden(const PackCodec& codec, const HiddenStates& hidden, uint32_t chunk_tokens, StreamWriter& writer,
+                    const PackRate& rate) {
   if (hidden.values.cols() != codec.pack().info().width) {
     return InvalidArgument(
         fmt::format("hidden states of width {}, the pack's is {}", hidden.values.cols(), codec.pack().info().width));
   }
-  SLUICE_ASSIGN_OR_RETURN(const uint64_t chunk, FrameTokens(hidden, chunk_tokens));
+  constexpr uint32_t kTargetChunk = 64;
+  const uint32_t most = rate.bits_per_token > 0 ? std::min(chunk_tokens, kTargetChunk) : chunk_tokens;
+  SLUICE_ASSIGN_OR_RETURN(const uint64_t chunk, FrameTokens(hidden, most));
   const std::unique_ptr<FrameEncoder> encoder = codec.NewEncoder();
+  SLUICE_RETURN_IF_ERROR(rate.bits_per_token > 0 ? encoder->SetTarget(rate.bits_per_token)
+                                                 : encoder->SetPoint(rate.point));
   for (uint64_t begin = 0; begin < hidden.tokens; begin += chunk) {
     const uint64_t count = std::min(chunk, hidden.tokens - begin);
     const Matrix<float> frame = CutFrame(hidden, begin, count);
@@ -96,10 +101,10 @@ Result<HiddenStates> DecodeHidden(const PackCodec& codec, std::span<const uint8_
 
 Result<HiddenStreamStats> EncodeHiddenFile(const PackCodec& codec, const std::filesystem::path& in,
                                            std::string_view tensor, const std::filesystem::path& out,
-                                           uint32_t chunk_tokens) {
+                                           uint32_t chunk_tokens, const PackRate& rate) {
   SLUICE_ASSIGN_OR_RETURN(const HiddenStates hidden, LoadHidden(in, tensor));
   SLUICE_ASSIGN_OR_RETURN(StreamWriter writer, StreamWriter::ToFile(codec.Header(hidden.source), out));
-  SLUICE_RETURN_IF_ERROR(EncodeHidden(codec, hidden, chunk_tokens, writer));
+  SLUICE_RETURN_IF_ERROR(EncodeHidden(codec, hidden, chunk_tokens, writer, rate));
   SLUICE_RETURN_IF_ERROR(writer.Finish());
   return StatsOf(hidden, writer.bytes_written());
 }

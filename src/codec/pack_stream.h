@@ -14,10 +14,18 @@
 
 namespace sluice {
 
+/// How much a stream may take, for codecs with several operating points.
+struct PackRate {
+  int point = 0;              ///< of all frames, unless
+  double bits_per_token = 0;  ///< more than 0: what the whole stream is to average
+};
+
 /// Writes all of `hidden` with a pack's codec: every frame holds the same tokens of all rows of the batch; with one row
 /// and chunks of one token they are token frames. Errors: InvalidArgument for a batch, width or chunk outside the
-/// limits, or from the codec; Io from the writer.
-Status EncodeHidden(const PackCodec& codec, const HiddenStates& hidden, uint32_t chunk_tokens, StreamWriter& writer);
+/// limits, or from the codec; Io from the writer. With a target rate frames have at most 64 tokens, so that the average
+/// comes near it soon.
+Status EncodeHidden(const PackCodec& codec, const HiddenStates& hidden, uint32_t chunk_tokens, StreamWriter& writer,
+                    const PackRate& rate = {});
 
 /// Reads a whole stream or self-contained frame. Frames of one row give [T, d], of B rows [B, T, d].
 /// Errors: Mismatch when another codec wrote it; InvalidArgument when it holds more than `max_elements`, found out
@@ -28,7 +36,7 @@ Result<HiddenStates> DecodeHidden(const PackCodec& codec, std::span<const uint8_
 /// `sluice encode --hidden IN --codec FILE.pack --out OUT`: IN is .safetensors (its tensor `tensor`) or .npy.
 Result<HiddenStreamStats> EncodeHiddenFile(const PackCodec& codec, const std::filesystem::path& in,
                                            std::string_view tensor, const std::filesystem::path& out,
-                                           uint32_t chunk_tokens = kDefaultChunkTokens);
+                                           uint32_t chunk_tokens = kDefaultChunkTokens, const PackRate& rate = {});
 /// `sluice decode --codec FILE.pack --in IN --out OUT`: OUT is .safetensors or .npy, in `dtype` or, without one, in the
 /// type that was encoded.
 Result<HiddenStreamStats> DecodeHiddenFile(const PackCodec& codec, const std::filesystem::path& in,

@@ -9,7 +9,7 @@
 #include <cmath>
 
 #include "base/bytes.h"
-#include "codec/vector_clones.h"
+#include "base/vector_clones.h"
 
 namespace sluice {
 namespace {

@@ -110,6 +110,7 @@ class StreamWriter {
   /// A learned codec's frame of the next token of one row: `bits` (7) and a payload that ends by itself.
   /// Errors: InvalidArgument for a self-contained frame, fresh rows, or a frame before it of several rows; Io.
   Status AddToken(uint8_t bits, std::span<const uint8_t> payload, IntegerPieces integers);
+  const StreamHeader& header() const { return header_; }
   /// Whether a token frame can stand here.
   bool TakesTokens() const;
   /// The rolling checksum of what has been added, by which the codec chooses the end of a token frame's payload.

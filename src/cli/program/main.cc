@@ -29,6 +29,7 @@ constexpr VerbEntry kVerbs[] = {
     {"unpack-hidden", "archive -> hidden states, all of them or a range of tokens", sluice::RunUnpackHidden},
     {"eval", "rate and quality of a codec on text, beside the uncut model and other codecs", nullptr},
     {"certify", "measure what a pack does to its model, and put the certificate into the pack", nullptr},
+    {"export", "a trained codec of preset sluice or fast -> a pack, which needs no libtorch", nullptr},
     {"generate", "continue a prompt: uncut, through a codec, or with layers on other machines", nullptr},
     {"serve", "run some layers of a model for others over the network", nullptr},
     {"keys", "a private authority and certificates for the nodes of a trial", sluice::RunKeys},

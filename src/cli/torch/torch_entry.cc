@@ -14,6 +14,7 @@ extern "C" __attribute__((visibility("default"))) int SluiceRunTorchVerb(int arg
   if (name == "decode") return sluice::RunModelDecode(argc, argv);
   if (name == "eval") return sluice::RunEval(argc, argv);
   if (name == "certify") return sluice::RunCertify(argc, argv);
+  if (name == "export") return sluice::RunExport(argc, argv);
   if (name == "generate") return sluice::RunGenerate(argc, argv);
   if (name == "serve") return sluice::RunServe(argc, argv);
   if (name == "doctor") return sluice::RunTorchDoctor(argc, argv);

@@ -10,6 +10,7 @@ int RunModelEncode(int argc, char** argv);
 int RunModelDecode(int argc, char** argv);
 int RunEval(int argc, char** argv);
 int RunCertify(int argc, char** argv);
+int RunExport(int argc, char** argv);
 int RunGenerate(int argc, char** argv);
 int RunServe(int argc, char** argv);
 /// `doctor` with the checks that need libtorch.

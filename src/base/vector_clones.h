@@ -1,5 +1,5 @@
-#ifndef SLUICE_CODEC_VECTOR_CLONES_H_
-#define SLUICE_CODEC_VECTOR_CLONES_H_
+#ifndef SLUICE_BASE_VECTOR_CLONES_H_
+#define SLUICE_BASE_VECTOR_CLONES_H_
 
 /// Before a function whose loops the compiler turns into vector instructions: it is compiled for wider vectors too, and
 /// the machine chooses. Exact: no clone may fuse multiply-adds, so all give the same.
@@ -10,4 +10,4 @@
 #define SLUICE_VECTOR_CLONES
 #endif
 
-#endif  // SLUICE_CODEC_VECTOR_CLONES_H_
+#endif  // SLUICE_BASE_VECTOR_CLONES_H_

@@ -1,0 +1,105 @@
+#ifndef SLUICE_CODEC_CONTEXT_FRAMES_H_
+#define SLUICE_CODEC_CONTEXT_FRAMES_H_
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "codec/context_floats.h"
+#include "codec/gaussian_arrays.h"
+#include "codec/pack_codec.h"
+#include "codec/token_coder.h"
+#include "nets/context_engine.h"
+#include "prob/static_table.h"
+
+namespace sluice {
+
+inline constexpr const char* kContextCodecName = "context";
+
+/// What both ends of codec "context" share. Threads: immutable, any number of ends.
+struct ContextParts {
+  ContextWeights weights;
+  GaussianArrayTables tables;
+  std::vector<StaticTable> classes;  ///< by the class before; empty without classes
+
+  /// Errors: Corrupt.
+  static Result<ContextParts> FromPack(const Pack& pack);
+};
+
+/// The integers of a frame.
+struct ContextIntegers {
+  std::vector<int32_t> tokens;   ///< ids that both ends know, row after row; with side tokens
+  std::vector<int32_t> classes;  ///< with classes
+  std::vector<int32_t> latents;  ///< [rows * tokens, d]
+
+  std::span<const int32_t> ids() const { return tokens.empty() ? classes : tokens; }
+};
+
+/// The integer side of one end of a stream: turns a frame's integers into payloads and back, and keeps the state of its
+/// rows. Both directions follow docs/format.md, section 8.
+/// Threads: one at a time. Cost: buffers are kept, so that after the largest frame nothing is allocated but what is
+/// handed out.
+class ContextEnd {
+ public:
+  /// Borrows the parts. `kernels` are for tests.
+  explicit ContextEnd(const ContextParts& parts, const IntegerKernels& kernels = BestIntegerKernels(),
+                      const RansKernels& rans = BestRansKernels());
+
+  /// Before each frame. `fresh`: its rows begin new sequences; else they continue those of the frame before.
+  /// Errors: InvalidArgument when the number of rows changes in a stream that continues.
+  Status BeginFrame(uint32_t rows, bool fresh);
+
+  /// The payload of a chunk frame. Needs: BeginFrame; ids and latents of the right sizes.
+  Status EncodeChunk(const ContextIntegers& integers, int point, std::vector<uint8_t>& payload);
+  /// The payload of a token frame of one row.
+  Result<TokenPayload> EncodeToken(const ContextIntegers& integers, int point, const StreamWriter& writer);
+  /// Inverse. `integers`: sizes are set, and the token ids when they are known; the rest is filled in.
+  /// Errors: Truncated, Corrupt.
+  Status DecodeChunk(std::span<const uint8_t> payload, ContextIntegers& integers);
+  /// Gives how many bytes the payload has. After Truncated the state is as before.
+  Result<size_t> DecodeToken(const Frame& frame, ContextIntegers& integers);
+
+  /// Of the last frame.
+  std::span<const int32_t> mean_q4() const { return mean_q4_; }
+  std::span<const uint8_t> scales() const { return scales_; }
+  int point() const { return point_; }
+
+  Status Trim(size_t tokens);
+  /// A copy of what the next frame depends on, and back: for trying things out.
+  struct Memory {
+    std::vector<ContextState> rows;
+    int point;
+  };
+  Memory Remember() const { return {states_, point_}; }
+  void Return(const Memory& memory);
+
+ private:
+  Interval PointInterval(bool same) const;
+  /// Nothing where the stream says a point that there is none of.
+  template <typename Source>
+  bool TakePoint(Source& source);
+  ContextState& Row(size_t row) { return states_[fresh_ ? 0 : row]; }
+  /// `take(group, mean_q4, scales, latents)` decodes a group of the token's latents.
+  template <typename Take>
+  void DecodeLatents(size_t at, int32_t id, ContextState& state, std::span<int32_t> latents, Take&& take);
+  void Resize(size_t elements);
+
+  const ContextParts& parts_;
+  ContextEngine engine_;
+  GaussianArrayEncoder encoder_;
+  const RansKernels& rans_;
+  std::vector<ContextState> states_;
+  std::vector<int32_t> mean_q4_;
+  std::vector<uint8_t> scales_;
+  uint32_t rows_ = 1;
+  int point_ = 0;  // of the frame before
+  bool fresh_ = false;
+};
+
+/// The codec of a pack whose codec is "context". Errors: Corrupt.
+Result<std::unique_ptr<PackCodec>> MakeContextCodec(Pack pack);
+
+}  // namespace sluice
+
+#endif  // SLUICE_CODEC_CONTEXT_FRAMES_H_

@@ -1,0 +1,275 @@
+// Codec "context" from the outside: streams come back from any cutting, take nothing on trust, and change their rate.
+#include "codec/context_frames.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "codec/pack_stream.h"
+#include "nets/context_sample.h"
+
+namespace sluice {
+namespace {
+
+constexpr size_t kWidth = 24;
+
+ContextSample SampleOf(TokenNames names, size_t points = 6) {
+  ContextSample sample;
+  sample.shape = {.width = kWidth, .hidden = 11, .groups = 3, .points = points, .names = names};
+  if (names != TokenNames::kNone) sample.shape.ids = 10;
+  if (names == TokenNames::kTokens) sample.shape.pair_bits = 4;
+  sample.block = 8;
+  return sample;
+}
+
+Matrix<float> Hidden(size_t tokens, float spread = 1) {
+  SampleNumbers random(9);
+  Matrix<float> hidden(tokens, kWidth);
+  for (size_t t = 0; t < tokens; ++t) {
+    for (float& x : hidden.row(t)) x = static_cast<float>(random.Bell(16 * 64)) / 64 * spread;
+  }
+  return hidden;
+}
+
+class ContextFramesTest : public testing::TestWithParam<TokenNames> {
+ protected:
+  std::vector<uint8_t> bytes_ = SampleOf(GetParam()).Make();
+  std::unique_ptr<PackCodec> codec_ = *PackCodec::Make(*Pack::FromBytes(bytes_));
+
+  static std::vector<int32_t> Ids(size_t from, size_t count) {
+    std::vector<int32_t> ids;
+    for (size_t i = from; i < from + count; ++i) ids.push_back(static_cast<int32_t>(i * i % 10));
+    return ids;
+  }
+
+  // Encodes `hidden` in frames of these sizes.
+  std::vector<uint8_t> Encode(const Matrix<float>& hidden, const std::vector<size_t>& frames, uint16_t flags = 0) {
+    StreamWriter writer = *StreamWriter::ToMemory(codec_->Header(DType::kF32, flags));
+    const auto encoder = codec_->NewEncoder();
+    size_t at = 0;
+    for (const size_t count : frames) {
+      EXPECT_TRUE(encoder->SetTokens(Ids(at, count)).ok());
+      EXPECT_TRUE(encoder->SetPoint(static_cast<int>(at % 3)).ok());
+      const Status pushed = encoder->Push(hidden.View().Rows(at, at + count), 1, writer);
+      EXPECT_TRUE(pushed.ok()) << pushed.ToString();
+      at += count;
+    }
+    EXPECT_TRUE(writer.Finish().ok());
+    return writer.Take();
+  }
+
+  Result<Matrix<float>> Decode(std::span<const uint8_t> stream) {
+    SLUICE_ASSIGN_OR_RETURN(StreamReader reader, StreamReader::FromBytes(stream));
+    const auto decoder = codec_->NewDecoder();
+    std::vector<float> all;
+    while (true) {
+      SLUICE_ASSIGN_OR_RETURN(const auto frame, reader.Next());
+      if (!frame) break;
+      SLUICE_RETURN_IF_ERROR(decoder->SetTokens(Ids(all.size() / kWidth, frame->tokens)));
+      SLUICE_ASSIGN_OR_RETURN(const Matrix<float> rows, decoder->Pull(*frame, reader));
+      all.insert(all.end(), rows.data(), rows.data() + rows.rows() * rows.cols());
+    }
+    Matrix<float> hidden(all.size() / kWidth, kWidth);
+    std::copy(all.begin(), all.end(), hidden.data());
+    return hidden;
+  }
+};
+
+TEST_P(ContextFramesTest, RoundTripsInFramesOfAnySize) {
+  const Matrix<float> hidden = Hidden(140);
+  const auto once = Decode(Encode(hidden, {140}));
+  ASSERT_TRUE(once.ok()) << once.status().ToString();
+  // Within a step of the grid, by the rotation's norm; the finest point has four to five steps a unit.
+  for (size_t t = 0; t < 140; ++t) {
+    for (size_t j = 0; j < kWidth; ++j) ASSERT_NEAR(once->row(t)[j], hidden.row(t)[j], 0.5) << t << " " << j;
+  }
+  for (const auto& frames : {std::vector<size_t>{1, 1, 1, 137}, {64, 1, 63, 1, 11}, {100, 40}}) {
+    const auto got = Decode(Encode(hidden, frames));
+    ASSERT_TRUE(got.ok()) << got.status().ToString();
+    ASSERT_EQ(got->rows(), 140u);
+    for (size_t j = 0; j < kWidth; ++j) ASSERT_NEAR(got->row(139)[j], hidden.row(139)[j], 1);
+  }
+}
+
+TEST_P(ContextFramesTest, MatchesTheBatchWhenTokensComeOneByOne) {
+  StreamWriter chunk = *StreamWriter::ToMemory(codec_->Header(DType::kF32));
+  const Matrix<float> hidden = Hidden(80);
+  const auto encoder = codec_->NewEncoder();
+  ASSERT_TRUE(encoder->SetTokens(Ids(0, 80)).ok());
+  ASSERT_TRUE(encoder->Push(hidden.View(), 1, chunk).ok());
+  StreamWriter tokens = *StreamWriter::ToMemory(codec_->Header(DType::kF32));
+  const auto stepper = codec_->NewEncoder();
+  for (size_t t = 0; t < 80; ++t) {
+    ASSERT_TRUE(stepper->SetTokens(Ids(t, 1)).ok());
+    ASSERT_TRUE(stepper->Push(hidden.View().Rows(t, t + 1), 1, tokens).ok());
+  }
+  ASSERT_TRUE(chunk.Finish().ok() && tokens.Finish().ok());
+  const auto a = Decode(chunk.Take()), b = Decode(tokens.Take());
+  ASSERT_TRUE(a.ok() && b.ok());
+  EXPECT_TRUE(std::equal(a->data(), a->data() + 80 * kWidth, b->data()));
+  // 11 bits a token over the values' own.
+  EXPECT_LT(tokens.bytes_written(), chunk.bytes_written() + 80 * 2);
+}
+
+TEST_P(ContextFramesTest, RoundTripsRowsThatContinue) {
+  if (GetParam() == TokenNames::kTokens) GTEST_SKIP() << "ids are a matter of one row here";
+  const Matrix<float> hidden = Hidden(60);
+  StreamWriter writer = *StreamWriter::ToMemory(codec_->Header(DType::kF32));
+  const auto encoder = codec_->NewEncoder();
+  ASSERT_TRUE(encoder->Push(hidden.View().Rows(0, 30), 3, writer).ok());
+  ASSERT_TRUE(encoder->Push(hidden.View().Rows(30, 60), 3, writer).ok());
+  EXPECT_EQ(encoder->Push(hidden.View().Rows(0, 30), 2, writer).code(), StatusCode::kInvalidArgument);
+  ASSERT_TRUE(writer.Finish().ok());
+  const auto got = Decode(writer.Take());
+  ASSERT_TRUE(got.ok()) << got.status().ToString();
+  EXPECT_EQ(got->rows(), 60u);
+}
+
+TEST_P(ContextFramesTest, RoundTripsOutliersExactlyThroughEscapes) {
+  Matrix<float> hidden = Hidden(12);
+  hidden.row(5)[3] = 1000;
+  hidden.row(7)[20] = -300000;
+  const auto got = Decode(Encode(hidden, {6, 1, 1, 4}));
+  ASSERT_TRUE(got.ok()) << got.status().ToString();
+  EXPECT_NEAR(got->row(5)[3], 1000, 0.5);
+  EXPECT_NEAR(got->row(7)[20], -300000, 2);
+}
+
+TEST_P(ContextFramesTest, RejectsWhatIsNotFinite) {
+  Matrix<float> hidden = Hidden(4);
+  hidden.row(2)[7] = std::numeric_limits<float>::quiet_NaN();
+  StreamWriter writer = *StreamWriter::ToMemory(codec_->Header(DType::kF32));
+  const auto encoder = codec_->NewEncoder();
+  ASSERT_TRUE(encoder->SetTokens(Ids(0, 4)).ok());
+  Status status = encoder->Push(hidden.View(), 1, writer);
+  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+  EXPECT_NE(status.message().find("token 2, channel 7"), std::string::npos) << status.message();
+  hidden.row(2)[7] = 1e9f;
+  EXPECT_EQ(encoder->Push(hidden.View(), 1, writer).code(), StatusCode::kInvalidArgument);
+  hidden.row(2)[7] = 0;
+  EXPECT_TRUE(encoder->Push(hidden.View(), 1, writer).ok()) << "a refused frame leaves no trace";
+}
+
+TEST_P(ContextFramesTest, RejectsEveryFlippedBit) {
+  const Matrix<float> hidden = Hidden(9);
+  const auto stream = Encode(hidden, {6, 1, 1, 1});
+  const auto want = *Decode(stream);
+  for (size_t bit = 0; bit < stream.size() * 8; ++bit) {
+    auto damaged = stream;
+    damaged[bit / 8] ^= static_cast<uint8_t>(1 << bit % 8);
+    const auto got = Decode(damaged);
+    if (!got.ok()) continue;
+    // Spellings that mean the same are harmless.
+    ASSERT_EQ(got->rows(), want.rows()) << bit;
+    ASSERT_TRUE(std::equal(want.data(), want.data() + 9 * kWidth, got->data())) << bit;
+  }
+}
+
+TEST_P(ContextFramesTest, RejectsTheStateAfterAnError) {
+  const auto stream = Encode(Hidden(8), {4, 4});
+  StreamReader reader = *StreamReader::FromBytes(stream);
+  const auto decoder = codec_->NewDecoder();
+  auto first = *reader.Next();
+  auto second = *reader.Next();
+  ASSERT_TRUE(decoder->SetTokens(Ids(4, 4)).ok());
+  EXPECT_EQ(decoder->Pull(*second, reader).status().code(), StatusCode::kCorrupt) << "frames out of order";
+  EXPECT_EQ(decoder->Pull(*first, reader).status().code(), StatusCode::kInvalidArgument);
+}
+
+TEST_P(ContextFramesTest, RoundTripsATokenThatWasCutOff) {
+  const auto stream = Encode(Hidden(3), {1, 1, 1});
+  size_t truncated = 0;
+  for (size_t size = kStreamHeaderSize; size < stream.size(); ++size) {
+    const auto got = Decode(std::span(stream).first(size));
+    ASSERT_EQ(got.status().code(), StatusCode::kTruncated) << size << " " << got.status().ToString();
+    ++truncated;
+  }
+  EXPECT_GT(truncated, 30u);
+}
+
+TEST_P(ContextFramesTest, MatchesAStreamThatNeverHadTheTokensTakenBack) {
+  const Matrix<float> hidden = Hidden(30);
+  const auto run = [&](bool detour) {
+    StreamWriter writer = *StreamWriter::ToMemory(codec_->Header(DType::kF32));
+    const auto encoder = codec_->NewEncoder();
+    const auto decoder = codec_->NewDecoder();
+    Matrix<float> last;
+    std::vector<uint8_t> bytes;
+    StreamReader reader = *[&] {
+      bytes = writer.Take();
+      return StreamReader::FromBytes(bytes);
+    }();
+    const auto send = [&](size_t from, size_t to) {
+      EXPECT_TRUE(encoder->SetTokens(Ids(from, to - from)).ok() && decoder->SetTokens(Ids(from, to - from)).ok());
+      EXPECT_TRUE(encoder->Push(hidden.View().Rows(from, to), 1, writer).ok());
+      bytes = writer.Take();
+      reader.Continue(bytes);
+      const auto frame = reader.Next();
+      EXPECT_TRUE(frame.ok() && frame->has_value());
+      auto rows = decoder->Pull(**frame, reader);
+      EXPECT_TRUE(rows.ok()) << rows.status().ToString();
+      if (rows.ok()) last = std::move(*rows);
+    };
+    send(0, 10);
+    if (detour) {
+      send(20, 25);
+      send(11, 12);
+      EXPECT_TRUE(encoder->Trim(6).ok() && decoder->Trim(6).ok());
+    }
+    send(10, 20);
+    return last;
+  };
+  const Matrix<float> straight = run(false), detour = run(true);
+  EXPECT_TRUE(std::equal(straight.data(), straight.data() + 10 * kWidth, detour.data()));
+  const auto encoder = codec_->NewEncoder();
+  EXPECT_EQ(encoder->Trim(1).code(), StatusCode::kInvalidArgument);
+}
+
+INSTANTIATE_TEST_SUITE_P(Names, ContextFramesTest,
+                         testing::Values(TokenNames::kNone, TokenNames::kTokens, TokenNames::kClasses));
+
+TEST(ContextRateTest, MatchesTheTargetWithinFivePercent) {
+  const auto bytes = SampleOf(TokenNames::kClasses, 10).Make();
+  const auto codec = *PackCodec::Make(*Pack::FromBytes(bytes));
+  HiddenStates hidden;
+  hidden.values = Hidden(1024, 4);
+  hidden.tokens = 1024;
+  hidden.batch = 1;
+  hidden.rank = 2;
+  const auto rate_of = [&](const PackRate& rate) {
+    StreamWriter writer = *StreamWriter::ToMemory(codec->Header(DType::kF32));
+    EXPECT_TRUE(EncodeHidden(*codec, hidden, 256, writer, rate).ok() && writer.Finish().ok());
+    const auto stream = writer.Take();
+    EXPECT_TRUE(DecodeHidden(*codec, stream).ok());
+    return 8.0 * static_cast<double>(stream.size()) / 1024;
+  };
+  const double finest = rate_of({.point = 0}), coarsest = rate_of({.point = 9});
+  ASSERT_GT(finest, 2 * coarsest);
+  for (const double share : {0.15, 0.4, 0.55, 0.9}) {
+    const double target = coarsest + share * (finest - coarsest);
+    EXPECT_NEAR(rate_of({.bits_per_token = target}), target, 0.05 * target);
+  }
+}
+
+TEST(ContextPackTest, RejectsOtherPacksAndPoints) {
+  const auto bytes = SampleOf(TokenNames::kClasses).Make();
+  const auto codec = *PackCodec::Make(*Pack::FromBytes(bytes));
+  const auto encoder = codec->NewEncoder();
+  EXPECT_EQ(encoder->SetPoint(6).code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(encoder->SetPoint(-1).code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(encoder->SetTarget(0).code(), StatusCode::kInvalidArgument);
+  auto sample = SampleOf(TokenNames::kClasses);
+  sample.shape.hidden = 12;
+  const auto other_bytes = sample.Make();
+  const auto other = *PackCodec::Make(*Pack::FromBytes(other_bytes));
+  StreamWriter writer = *StreamWriter::ToMemory(codec->Header(DType::kF32));
+  ASSERT_TRUE(encoder->Push(Hidden(3).View(), 1, writer).ok() && writer.Finish().ok());
+  EXPECT_EQ(DecodeHidden(*other, writer.Take()).status().code(), StatusCode::kMismatch);
+  Matrix<float> wide(2, kWidth + 1);
+  StreamWriter again = *StreamWriter::ToMemory(codec->Header(DType::kF32));
+  EXPECT_EQ(encoder->Push(wide.View(), 1, again).code(), StatusCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,183 @@
+// Everything that a run can know beforehand is worked out here, once: matrices cut along the groups and packed for the
+// kernels, shifts with their halves, and limits so small that products which docs/numerics.md states in 64 bits fit 32.
+#include "nets/context_weights.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "base/bytes.h"
+
+namespace sluice {
+namespace {
+
+constexpr int kActivationBits = 6, kSumBits = 12, kOutputBits = 10, kMeanBits = 4, kPointBits = 8;
+constexpr int64_t kLargestActivation = 2047;
+constexpr int64_t kLargestLatent = 1 << 20;
+constexpr int32_t kLeastShift = 6, kMostShift = 14;
+constexpr int32_t kLeastExponent = -10, kMostExponent = 14;
+constexpr int32_t kLargestBias = 1 << 26;
+constexpr int32_t kIndexOfOne = 29280564, kIndexPerHalfOctave = 4597465, kIndexBits = 20;
+constexpr int32_t kRootsOfTwo[2] = {256, 362};
+constexpr int32_t kInversePoint[16] = {256, 181, 128, 91, 64, 45, 32, 23, 16, 11, 8, 6, 4, 3, 2, 1};
+
+struct Limits {
+  int32_t low, high;
+};
+
+Result<std::vector<int32_t>> ReadInt32(const Pack& pack, const char* name, std::vector<uint64_t> shape, Limits limits) {
+  SLUICE_ASSIGN_OR_RETURN(const TensorView view, pack.Tensor(name, DType::kI32, shape));
+  std::vector<int32_t> values(view.elements());
+  for (size_t i = 0; i < values.size(); ++i) {
+    values[i] = LoadLe<int32_t>(view.bytes.data() + 4 * i);
+    if (values[i] < limits.low || values[i] > limits.high) {
+      return Corrupt(fmt::format("pack: tensor \"{}\": value {} is {}, expected {} to {}", name, i, values[i],
+                                 limits.low, limits.high));
+    }
+  }
+  return values;
+}
+
+Result<std::vector<int8_t>> ReadInt8(const Pack& pack, const char* name, uint64_t rows, uint64_t columns) {
+  const uint64_t shape[] = {rows, columns};
+  SLUICE_ASSIGN_OR_RETURN(const TensorView view, pack.Tensor(name, DType::kI8, shape));
+  std::vector<int8_t> values(view.elements());
+  std::transform(view.bytes.begin(), view.bytes.end(), values.begin(),
+                 [](uint8_t b) { return static_cast<int8_t>(b); });
+  return values;
+}
+
+struct Weights {
+  std::vector<int8_t> values;
+  std::vector<int32_t> shifts;
+};
+
+Result<Weights> ReadWeights(const Pack& pack, const std::string& name, size_t rows, size_t columns) {
+  Weights weights;
+  SLUICE_ASSIGN_OR_RETURN(weights.values, ReadInt8(pack, (name + ".weights").c_str(), rows, columns));
+  SLUICE_ASSIGN_OR_RETURN(weights.shifts,
+                          ReadInt32(pack, (name + ".shifts").c_str(), {rows}, {kLeastShift, kMostShift}));
+  for (size_t r = 0; r < rows; ++r) {
+    int64_t sum = 0;
+    for (size_t c = 0; c < columns; ++c) sum += std::abs(int{weights.values[r * columns + c]});
+    if (sum * kLargestActivation >= int64_t{1} << 30) {
+      return Corrupt(fmt::format("pack: tensor \"{}.weights\": sums of row {} could leave 32 bits", name, r));
+    }
+  }
+  return weights;
+}
+
+}  // namespace
+
+Status ContextWeights::ReadShape(const Pack& pack) {
+  constexpr size_t kFields = 6;
+  SLUICE_ASSIGN_OR_RETURN(const auto fields, ReadInt32(pack, "shape", {kFields}, {0, 1 << 18}));
+  const uint32_t width = pack.info().width;
+  const auto within = [&](size_t field, int32_t low, int32_t high) {
+    return fields[field] >= low && fields[field] <= high;
+  };
+  if (width > 8192 || !within(0, 5, 1024) || !within(1, 1, 64) || !within(2, 1, 16) || !within(3, 0, 2) ||
+      !within(5, 0, 20) || static_cast<uint32_t>(fields[1]) > width) {
+    return Corrupt("pack: tensor \"shape\" is outside the limits of codec context");
+  }
+  shape = {.width = width,
+           .hidden = static_cast<size_t>(fields[0]),
+           .groups = static_cast<size_t>(fields[1]),
+           .points = static_cast<size_t>(fields[2]),
+           .names = static_cast<TokenNames>(fields[3]),
+           .ids = static_cast<size_t>(fields[4]),
+           .pair_bits = fields[5]};
+  const bool named = shape.names != TokenNames::kNone;
+  if (named != (shape.ids > 0) || (!named && shape.pair_bits > 0)) {
+    return Corrupt("pack: tensor \"shape\": ids where there are none, or none where there are");
+  }
+  return OkStatus();
+}
+
+Status ContextWeights::ReadMatrices(const Pack& pack) {
+  const size_t d = shape.width, m = shape.hidden;
+  SLUICE_ASSIGN_OR_RETURN(const Weights in, ReadWeights(pack, "input", m, d));
+  SLUICE_ASSIGN_OR_RETURN(const Weights back, ReadWeights(pack, "past", m, 2 * m));
+  SLUICE_ASSIGN_OR_RETURN(const Weights out, ReadWeights(pack, "output", 2 * d, m));
+  SLUICE_ASSIGN_OR_RETURN(const auto bias, ReadInt32(pack, "output_bias", {2 * d}, {-kLargestBias, kLargestBias}));
+  past = PackedWeights({back.values.data(), m, 2 * m});
+  for (size_t i = 0; i < m; ++i) {
+    input_rounding.Add(in.shifts[i] + kActivationBits - kSumBits);
+    past_rounding.Add(back.shifts[i] + kActivationBits - kSumBits);
+  }
+  for (size_t g = 0; g < shape.groups; ++g) {
+    const size_t from = shape.GroupBegin(g), size = shape.GroupSize(g);
+    Matrix<int8_t> columns(m, size), rows(2 * size, m);
+    for (size_t i = 0; i < m; ++i) std::copy_n(in.values.data() + i * d + from, size, columns.row(i).data());
+    RowRounding rounding;
+    std::vector<int32_t> biases;
+    for (size_t r = 0; r < 2 * size; ++r) {
+      const size_t row = r < size ? from + r : d + from + r - size;
+      std::copy_n(out.values.data() + row * m, m, rows.row(r).data());
+      rounding.Add(out.shifts[row] + kActivationBits - kOutputBits);
+      biases.push_back(bias[row]);
+    }
+    input.emplace_back(columns.View());
+    output.emplace_back(rows.View());
+    output_rounding.push_back(std::move(rounding));
+    output_bias.push_back(std::move(biases));
+  }
+  return OkStatus();
+}
+
+Status ContextWeights::ReadLists(const Pack& pack) {
+  const size_t m = shape.hidden;
+  constexpr Limits kBias = {-kLargestBias, kLargestBias};
+  SLUICE_ASSIGN_OR_RETURN(base_bias, ReadInt32(pack, "base_bias", {m}, kBias));
+  SLUICE_ASSIGN_OR_RETURN(feature_bias, ReadInt32(pack, "feature_bias", {m}, kBias));
+  SLUICE_ASSIGN_OR_RETURN(point_bias, ReadInt32(pack, "point_bias", {shape.points, m}, kBias));
+  SLUICE_ASSIGN_OR_RETURN(const auto exponents,
+                          ReadInt32(pack, "channel_exponent", {shape.width}, {kLeastExponent, kMostExponent}));
+  PreparePoints(exponents);
+  if (shape.names == TokenNames::kNone) return OkStatus();
+  const std::pair<const char*, std::vector<int8_t>*> tables[] = {{"table.now", &now},
+                                                                 {"table.previous", &previous},
+                                                                 {"table.before", &before},
+                                                                 {"table.feature_now", &feature_now},
+                                                                 {"table.feature_previous", &feature_previous}};
+  for (const auto& [name, table] : tables) {
+    SLUICE_ASSIGN_OR_RETURN(*table, ReadInt8(pack, name, shape.ids + 1, m));
+  }
+  if (shape.pair_bits > 0) {
+    SLUICE_ASSIGN_OR_RETURN(pair, ReadInt8(pack, "table.pair", uint64_t{1} << shape.pair_bits, m));
+  }
+  return OkStatus();
+}
+
+void ContextWeights::PreparePoints(const std::vector<int32_t>& exponents) {
+  for (const int32_t e : exponents) {
+    mean_rounding.Add(kOutputBits + kPointBits - kMeanBits - e);
+    seen_rounding.Add(std::max(kPointBits - kActivationBits + e, 0));
+  }
+  for (size_t p = 0; p < shape.points; ++p) {
+    Point point;
+    point.mean_factor = kInversePoint[p];
+    const int64_t gauge = int64_t{kRootsOfTwo[p % 2]} << (p / 2);
+    for (const int32_t e : exponents) {
+      const int shift = kPointBits - kActivationBits + e;
+      const int64_t factor = shift < 0 ? gauge << -shift : gauge;
+      const int64_t largest = kLargestActivation << std::max(shift, 0);
+      point.seen_factor.push_back(static_cast<int32_t>(factor));
+      point.seen_limit.push_back(static_cast<int32_t>(std::min((largest + factor - 1) / factor, kLargestLatent)));
+      point.scale_offset.push_back(kIndexOfOne + (2 * e - static_cast<int32_t>(p)) * kIndexPerHalfOctave +
+                                   (1 << (kIndexBits - 1)));
+    }
+    points.push_back(std::move(point));
+  }
+}
+
+Result<ContextWeights> ContextWeights::FromPack(const Pack& pack) {
+  ContextWeights weights;
+  SLUICE_RETURN_IF_ERROR(weights.ReadShape(pack));
+  SLUICE_RETURN_IF_ERROR(weights.ReadMatrices(pack));
+  SLUICE_RETURN_IF_ERROR(weights.ReadLists(pack));
+  return weights;
+}
+
+}  // namespace sluice

@@ -1,0 +1,84 @@
+#ifndef SLUICE_NETS_CONTEXT_WEIGHTS_H_
+#define SLUICE_NETS_CONTEXT_WEIGHTS_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "base/status.h"
+#include "format/pack.h"
+#include "simd/integer_kernels.h"
+
+namespace sluice {
+
+/// What a token is known as before its latents are decoded. Values are those of the format.
+enum class TokenNames : int32_t { kNone = 0, kTokens = 1, kClasses = 2 };
+
+/// Sizes of a context network.
+struct ContextShape {
+  size_t width = 0;   ///< d
+  size_t hidden = 0;  ///< m
+  size_t groups = 0;  ///< in which the channels of a token are coded
+  size_t points = 0;  ///< operating points
+  TokenNames names = TokenNames::kNone;
+  size_t ids = 0;     ///< different ids; id `ids` stands for what was before the sequence
+  int pair_bits = 0;  ///< log2 of the buckets of the table of id pairs; 0: none
+
+  /// First channel of a group; of `groups`, the width.
+  size_t GroupBegin(size_t group) const { return group * width / groups; }
+  size_t GroupSize(size_t group) const { return GroupBegin(group + 1) - GroupBegin(group); }
+  /// Of one end: every weight once.
+  uint64_t MultiplyAdds() const { return 3 * uint64_t{width} * hidden + 2 * uint64_t{hidden} * hidden; }
+};
+
+/// How sums become numbers of another unit: (sum + half) >> shift, each with its own.
+struct RowRounding {
+  std::vector<int32_t> half, shift;
+
+  void Add(int bits) {
+    shift.push_back(bits);
+    half.push_back(bits > 0 ? 1 << (bits - 1) : 0);
+  }
+};
+
+/// The integers of a context network in the order in which they are used. Source: docs/numerics.md.
+/// Threads: immutable, any number of engines.
+class ContextWeights {
+ public:
+  /// Reads the integer tensors of a pack of codec "context" (docs/format.md, section 8).
+  /// Errors: Corrupt for a tensor that is missing or has another shape, a number outside its range, or weights whose
+  /// sums could leave 32 bits.
+  static Result<ContextWeights> FromPack(const Pack& pack);
+
+  ContextShape shape;
+  std::vector<PackedWeights> input;   ///< by group, [m, channels]
+  PackedWeights past;                 ///< [m, 2 m]
+  std::vector<PackedWeights> output;  ///< by group, [2 channels, m]: means, then scales
+  RowRounding input_rounding, past_rounding;
+  std::vector<RowRounding> output_rounding;                                  ///< by group
+  std::vector<std::vector<int32_t>> output_bias;                             ///< by group
+  std::vector<int32_t> base_bias, feature_bias;                              ///< [m]
+  std::vector<int32_t> point_bias;                                           ///< [points, m]
+  std::vector<int8_t> now, previous, before, feature_now, feature_previous;  ///< [ids + 1, m] each, or empty
+  std::vector<int8_t> pair;                                                  ///< [2^pair_bits, m], or empty
+  RowRounding mean_rounding;  ///< [d]: 10 bits of an output and 8 of a point's scale become 4 of a mean
+
+  /// What depends on the operating point.
+  struct Point {
+    int32_t mean_factor = 0;
+    std::vector<int32_t> scale_offset;  ///< [d], rounding included
+    std::vector<int32_t> seen_limit;    ///< [d]: a latent beyond is seen as the largest anyway
+    std::vector<int32_t> seen_factor;   ///< [d]
+  };
+  std::vector<Point> points;
+  RowRounding seen_rounding;  ///< [d]: latents as the network sees them
+
+ private:
+  Status ReadShape(const Pack& pack);
+  Status ReadMatrices(const Pack& pack);
+  Status ReadLists(const Pack& pack);
+  void PreparePoints(const std::vector<int32_t>& exponents);
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_NETS_CONTEXT_WEIGHTS_H_

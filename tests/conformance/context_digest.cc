@@ -1,0 +1,97 @@
+// Codec "context" on integers that are the same everywhere: for networks of the sizes of both presets, a digest of all
+// bytes of its frames and of the integers decoded from them, with frames of one row and of 64. Every pair of kernels of
+// this machine must give one digest, alone and in two threads at once. No library's random numbers take part.
+#include <cinttypes>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "codec/context_frames.h"
+#include "nets/context_sample.h"
+
+namespace sluice {
+namespace {
+
+constexpr size_t kWidth = 768;
+
+class Digest {
+ public:
+  void Add(const void* from, size_t size) {
+    const auto* bytes = static_cast<const uint8_t*>(from);
+    for (size_t i = 0; i < size; ++i) hash_ = (hash_ ^ bytes[i]) * 1099511628211u;
+  }
+  uint64_t value() const { return hash_; }
+
+ private:
+  uint64_t hash_ = 14695981039346656037u;
+};
+
+// 0 when something does not come back.
+uint64_t Run(const ContextSample& sample, const ContextParts& parts, size_t elements, const IntegerKernels& integers,
+             const RansKernels& rans) {
+  SampleNumbers random(21);
+  Digest digest;
+  ContextEnd encoder(parts, integers, rans), decoder(parts, integers, rans);
+  std::vector<uint8_t> payload;
+  for (size_t done = 0, frame = 0; done < elements; ++frame) {
+    const uint32_t rows = frame % 2 == 0 ? 1 : 64, tokens = rows == 1 ? 65 : 64;
+    const int point = static_cast<int>(frame % sample.shape.points);
+    ContextIntegers sent, got;
+    for (size_t t = 0; t < tokens; ++t) {
+      sent.classes.push_back(static_cast<int32_t>(random.Next() % sample.shape.ids));
+      for (size_t j = 0; j < kWidth; ++j) {
+        const bool outlier = random.Next() % 500 == 0;
+        sent.latents.push_back(outlier ? random.Within(1 << 20) : random.Bell(sample.Deviation(j)));
+      }
+    }
+    if (!encoder.BeginFrame(rows, true).ok() || !encoder.EncodeChunk(sent, point, payload).ok()) return 0;
+    got.classes.resize(tokens);
+    got.latents.resize(tokens * kWidth);
+    if (!decoder.BeginFrame(rows, true).ok() || !decoder.DecodeChunk(payload, got).ok()) return 0;
+    if (got.latents != sent.latents || got.classes != sent.classes) return 0;
+    digest.Add(payload.data(), payload.size());
+    digest.Add(got.latents.data(), got.latents.size() * sizeof(int32_t));
+    done += tokens * kWidth;
+  }
+  return digest.value();
+}
+
+bool Print(const char* name, size_t hidden, size_t elements) {
+  ContextSample sample;
+  sample.shape = {
+      .width = kWidth, .hidden = hidden, .groups = 4, .points = 6, .names = TokenNames::kClasses, .ids = 32};
+  sample.block = 64;
+  sample.precision = 12;
+  const auto bytes = sample.Make();
+  const ContextParts parts = *ContextParts::FromPack(*Pack::FromBytes(bytes));
+  uint64_t all = 0;
+  for (const IntegerKernels& integers : AllIntegerKernels()) {
+    for (const RansKernels& rans : AllRansKernels()) {
+      const bool last = &integers == &AllIntegerKernels().back() || &rans == &AllRansKernels().back();
+      if (&integers != &AllIntegerKernels().front() && !last) continue;
+      uint64_t other = 0;
+      std::thread second([&] { other = Run(sample, parts, elements, integers, rans); });
+      const uint64_t digest = Run(sample, parts, elements, integers, rans);
+      second.join();
+      std::fprintf(stderr, "%s: %s, %s: %016" PRIx64 "\n", name, std::string(integers.name).c_str(),
+                   std::string(rans.name).c_str(), digest);
+      if (all == 0) all = digest;
+      if (digest == 0 || digest != all || other != all) {
+        std::printf("%s: kernels or threads differ, or integers did not come back\n", name);
+        return false;
+      }
+    }
+  }
+  std::printf("%s %zu %016" PRIx64 "\n", name, elements, all);
+  return true;
+}
+
+}  // namespace
+}  // namespace sluice
+
+int main(int argc, char** argv) {
+  const size_t elements = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 100'000;
+  return sluice::Print("sluice", 160, elements) && sluice::Print("fast", 64, elements) ? 0 : 1;
+}

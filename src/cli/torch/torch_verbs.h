@@ -13,6 +13,7 @@ int RunCertify(int argc, char** argv);
 int RunExport(int argc, char** argv);
 int RunGenerate(int argc, char** argv);
 int RunServe(int argc, char** argv);
+int RunGateway(int argc, char** argv);
 /// `doctor` with the checks that need libtorch.
 int RunTorchDoctor(int argc, char** argv);
 

@@ -13,6 +13,8 @@ namespace sluice {
 namespace {
 
 constexpr int kKeepaliveMs = 10'000;
+// The least time that a connection gets to be made: two round trips by satellite and a lost packet or two.
+constexpr int kConnectMs = 10'000;
 constexpr int kFirstReconnectMs = 100;
 constexpr int kLastReconnectMs = 1'000;
 
@@ -22,7 +24,7 @@ grpc::ChannelArguments ChannelSettings() {
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveMs);
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kFirstReconnectMs);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kFirstReconnectMs);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectMs);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kLastReconnectMs);
   // Acks are a few bytes; what a hostile server sends beyond is not taken in.
   arguments.SetMaxReceiveMessageSize(static_cast<int>(kMessageSlack));

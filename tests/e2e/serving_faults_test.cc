@@ -122,6 +122,21 @@ TEST_F(ServingFaultTest, MatchesTheUndisturbedRunAfterALineGoesSilent) {
   ExpectResumed(head, Calm(3));
 }
 
+// A connection that needs a while is no fault: it is not given up and begun again.
+TEST_F(ServingFaultTest, MatchesTheUndisturbedRunOverALineThatAnswersLate) {
+  const Node tail = Serve(3, 6, "fp16", "");
+  Line line(tail.address);
+  line.Hold(true);
+  RunningProgram head = StartHead(3, line.address());
+  ASSERT_TRUE(WaitForWords(head, "session_begins"));
+  std::this_thread::sleep_for(std::chrono::seconds(2));
+  line.Hold(false);
+  const Outcome outcome = head.Wait();
+  ASSERT_TRUE(Succeeded(outcome));
+  EXPECT_EQ(outcome.Json()["ids"], Calm(3));
+  EXPECT_EQ(head.ErrSoFar().find("link_lost"), std::string::npos) << head.ErrSoFar();
+}
+
 TEST_F(ServingFaultTest, MatchesTheUndisturbedRunAfterAllNodesComeBackInAnotherOrder) {
   Node tail = Serve(4, 6, "fp16", "");
   Node relay = Serve(2, 4, "fp16", tail.address);

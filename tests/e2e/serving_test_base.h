@@ -76,7 +76,9 @@ class ServingProgramTest : public ProgramTest {
 
   /// Waits until a head whose log is at debug has sent a frame.
   static bool WaitForFrame(RunningProgram& head, int sequence) {
-    const std::string wanted = "sequence=" + std::to_string(sequence) + " ";
+    return WaitForWords(head, "sequence=" + std::to_string(sequence) + " ");
+  }
+  static bool WaitForWords(RunningProgram& head, const std::string& wanted) {
     for (int i = 0; i < 30000 && !head.Ended(); ++i) {
       if (head.ErrSoFar().find(wanted) != std::string::npos) return true;
       std::this_thread::sleep_for(std::chrono::milliseconds(2));

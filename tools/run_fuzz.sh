@@ -40,6 +40,7 @@ if [ -z "$build" ]; then
   (cd "$root" && cmake --preset fuzz && cmake --build --preset fuzz --target fuzz_targets --parallel "${JOBS:-2}")
 fi
 log=$build/fuzz-log.jsonl
+times=$build/fuzz-times.$$
 touch "$log"
 if [ -z "$targets" ]; then
   for source in "$root"/fuzz/fuzz_*.cc; do
@@ -80,10 +81,10 @@ fuzzer() {  # target, then options and folders
   nice -n 19 "$build/bin/fuzz_$target" "$@"
 }
 
-# Processor seconds of all that has run and ended, from what the shell wrote to fuzz-times (in no subshell: that would
+# Processor seconds of all that has run and ended, from what the shell wrote to a file (in no subshell: that would
 # count its own children).
 children_seconds() {
-  sed -n 2p "$build/fuzz-times" | sed 's/[ms]/ /g' | awk '{ printf "%d", 60 * ($1 + $3) + $2 + $4 }'
+  sed -n 2p "$times" | sed 's/[ms]/ /g' | awk '{ printf "%d", 60 * ($1 + $3) + $2 + $4 }'
 }
 
 run_slice() {
@@ -92,11 +93,11 @@ run_slice() {
   output=$build/fuzz-findings/$target.log
   before=$(ls "$build/fuzz-findings/$target" | wc -l)
   begin=$(date +%s)
-  times > "$build/fuzz-times"
+  times > "$times"
   used=$(children_seconds)
   fuzzer "$target" -max_total_time="$slice" -print_final_stats=1 "$build/fuzz-corpus/$target" \
     "$root/fuzz/corpus/$target" > "$output" 2>&1 || true
-  times > "$build/fuzz-times"
+  times > "$times"
   used=$(($(children_seconds) - used))
   spent=$(($(date +%s) - begin))
   executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$output" | tail -1)
@@ -143,6 +144,7 @@ case $mode in
     exit 0 ;;
 esac
 
+trap 'rm -f "$times"' EXIT
 trap 'report; exit 130' INT TERM
 while :; do
   ran=0

@@ -17,6 +17,7 @@ int RunDoctor(int argc, char** argv);
 int RunStudyVerb(int argc, char** argv);
 int RunReport(int argc, char** argv);
 int RunKeys(int argc, char** argv);
+int RunTop(int argc, char** argv);
 
 }  // namespace sluice
 

@@ -66,8 +66,8 @@ Status CheckModel(const wire::Hello& hello, const StageInfo& stage) {
 
 Status CheckCodec(const wire::Hello& hello, const LinkCodec& codec) {
   if (hello.codec().identity() != codec.identity()) {
-    return Differs("codec", fmt::format("{} ({})", codec.name(), Short(codec.identity())),
-                   fmt::format("{} ({})", Short(hello.codec().name()), Short(hello.codec().identity())));
+    return Differs("codec", DescribeCodec(codec.name(), codec.identity()),
+                   DescribeCodec(hello.codec().name(), hello.codec().identity()));
   }
   if (hello.codec().profile() != codec.profile()) {
     return Differs("float build of the codec", fmt::format("'{}'", codec.profile()),
@@ -122,6 +122,10 @@ wire::Hello ForwardedHello(const wire::Hello& hello, const StageInfo& stage, con
   SetSender(next, stage, codec);
   next.set_hops(hello.hops() + 1);
   return next;
+}
+
+std::string DescribeCodec(std::string_view name, std::string_view identity) {
+  return fmt::format("{} ({})", Short(name), Short(identity));
 }
 
 Status CheckHello(const wire::Hello& hello, const StageInfo& stage, const LinkCodec& codec, const WireLimits& limits) {

@@ -39,6 +39,9 @@ wire::Hello MakeHello(const SessionWish& wish, const StageInfo& stage, const Lin
 /// The one that a relay sends on.
 wire::Hello ForwardedHello(const wire::Hello& hello, const StageInfo& stage, const LinkCodec& codec);
 
+/// A codec for people: its name, and its identity as far as it helps. Both may be a peer's.
+std::string DescribeCodec(std::string_view name, std::string_view identity);
+
 /// Whether a node that holds `stage` and receives with `codec` may take this session. Checks everything that the peer
 /// wrote, sizes first. Errors: Unsupported for another version or a needed capability; Mismatch naming what differs,
 /// this node's value and the peer's; InvalidArgument for anything outside `limits`.

@@ -21,6 +21,7 @@ struct Head::Session {
   std::unique_ptr<StageState> state;
   std::optional<LinkSender> sender;
   std::unique_ptr<ReplayLink> link;
+  std::string bypass;
   uint64_t last = 0;  // sequence number of the last frame
   HeadOutcome outcome;
   Clock::time_point start = Clock::now();
@@ -66,6 +67,7 @@ Result<HeadOutcome> Head::Generate(const HeadRequest& request,
   SLUICE_ASSIGN_OR_RETURN(LinkSender sender, LinkSender::Make(codec_));
   session.sender.emplace(std::move(sender));
   session.outcome.session = hello.session();
+  session.bypass = request.bypass;
   log_.Event(LogLevel::kInfo, "session_begins",
              {{"session", hello.session()}, {"prompt_tokens", request.prompt.size()}, {"link", peer_.target()}});
   const ReplayOptions options{patience_, retry_seconds_, request.deadline_seconds, request.give_up};
@@ -106,6 +108,7 @@ Status Head::Send(Session& session, const Matrix<float>& hidden, Phase phase, bo
   SLUICE_ASSIGN_OR_RETURN(LinkFrame frame, session.sender->Push(hidden.View()));
   const uint64_t raw = hidden.View().size() * sizeof(float);
   if (frame.stored) metrics_.CountBypass(peer_.target(), "values");
+  if (!frame.stored && !session.bypass.empty()) metrics_.CountBypass(peer_.target(), session.bypass);
   metrics_.CountFrame(peer_.target(), codec_.name(),
                       {phase, Direction::kSent, hidden.rows(), raw, frame.payload.size(), SecondsSince(start)});
   session.outcome.raw_bytes += raw;

@@ -23,6 +23,7 @@ struct HeadRequest {
   double deadline_seconds = 0;              ///< 0: none
   std::function<bool()> give_up = nullptr;  ///< asked while it waits; true ends it as Interrupted
   std::string requirement;                  ///< of the codec's certificate; may be empty
+  std::string bypass = {};                  ///< counted for each frame: why no other codec is used; may be empty
 };
 
 struct HeadOutcome {

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 
+#include "wire/link_probe.h"
 #include "wire/served_session.h"
 #include "wire/wire_status.h"
 
@@ -23,15 +24,15 @@ constexpr double kEndSeconds = 5;
 
 class GrpcNode final : public NodeServer, public wire::Link::Service {
  public:
-  GrpcNode(StageRunner& runner, StageQueue& queue, std::unique_ptr<LinkCodec> codec, NodeOptions options,
+  GrpcNode(StageRunner& runner, StageQueue& queue, std::vector<std::unique_ptr<LinkCodec>> codecs, NodeOptions options,
            WireMetrics& metrics, const WireLog& log)
-      : options_(std::move(options)), codec_(std::move(codec)), registry_(options_.limits) {
+      : options_(std::move(options)), codecs_(std::move(codecs)), registry_(options_.limits) {
     parts_.name = options_.name;
     parts_.token = options_.trust.token;
     parts_.limits = options_.limits;
     parts_.runner = &runner;
     parts_.queue = &queue;
-    parts_.codec = codec_.get();
+    for (const auto& codec : codecs_) parts_.codecs.push_back(codec.get());
     parts_.registry = &registry_;
     parts_.metrics = &metrics;
     parts_.log = &log;
@@ -84,6 +85,15 @@ class GrpcNode final : public NodeServer, public wire::Link::Service {
     return ToGrpc(status, options_.name);
   }
 
+  grpc::Status Probe(grpc::ServerContext* context, const wire::ProbeRequest*, wire::ProbeReply* reply) override {
+    const Status status = CheckCaller(parts_, *context);
+    if (!status.ok()) parts_.metrics->CountError(status.code());
+    for (const auto& codec : codecs_) {
+      if (status.ok()) reply->add_codecs(codec->identity());
+    }
+    return ToGrpc(status, options_.name);
+  }
+
   const std::string& address() const override { return address_; }
   size_t sessions() const override { return registry_.size(); }
 
@@ -96,15 +106,18 @@ class GrpcNode final : public NodeServer, public wire::Link::Service {
   }
 
  private:
-  /// No codec needs twice the floats, so a node of a small model takes in small messages only.
+  /// No codec needs twice the floats, so a node of a small model takes in small messages only; but probes.
   uint64_t LongestMessage() const {
-    const uint64_t tokens = std::min(options_.limits.chunk_tokens, codec_->longest_chunk());
-    const uint64_t payload = 2 * tokens * parts_.runner->info().width * sizeof(float);
-    return std::min<uint64_t>(std::min(payload, options_.limits.frame_bytes) + kMessageSlack, INT32_MAX);
+    uint32_t tokens = 0;
+    for (const auto& codec : codecs_) tokens = std::max(tokens, codec->longest_chunk());
+    tokens = std::min(tokens, options_.limits.chunk_tokens);
+    const uint64_t payload = uint64_t{2} * tokens * parts_.runner->info().width * sizeof(float);
+    const uint64_t longest = std::max<uint64_t>(std::min(payload, options_.limits.frame_bytes), kMostProbeBytes);
+    return std::min<uint64_t>(longest + kMessageSlack, INT32_MAX);
   }
 
   NodeOptions options_;
-  std::unique_ptr<LinkCodec> codec_;
+  std::vector<std::unique_ptr<LinkCodec>> codecs_;
   std::unique_ptr<NextHop> next_;
   SessionRegistry registry_;
   Watchdog watchdog_;
@@ -132,10 +145,14 @@ Status CheckRole(const StageInfo& info, const LinkCodec& codec, const LinkCodec*
 Result<std::unique_ptr<NodeServer>> NodeServer::Start(StageRunner& runner, StageQueue& queue,
                                                       std::unique_ptr<LinkCodec> codec,
                                                       std::unique_ptr<LinkCodec> next_codec, NodeOptions options,
-                                                      WireMetrics& metrics, const WireLog& log) {
+                                                      WireMetrics& metrics, const WireLog& log,
+                                                      std::vector<std::unique_ptr<LinkCodec>> more) {
   PrepareGrpc();
-  SLUICE_RETURN_IF_ERROR(CheckRole(runner.info(), *codec, next_codec.get(), options.next));
-  auto node = std::make_unique<GrpcNode>(runner, queue, std::move(codec), std::move(options), metrics, log);
+  more.insert(more.begin(), std::move(codec));
+  for (const auto& one : more) {
+    SLUICE_RETURN_IF_ERROR(CheckRole(runner.info(), *one, next_codec.get(), options.next));
+  }
+  auto node = std::make_unique<GrpcNode>(runner, queue, std::move(more), std::move(options), metrics, log);
   if (!runner.info().tail()) SLUICE_RETURN_IF_ERROR(node->Connect(std::move(next_codec)));
   SLUICE_RETURN_IF_ERROR(node->Listen());
   return std::unique_ptr<NodeServer>(std::move(node));

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "wire/limits.h"
 #include "wire/link_codec.h"
@@ -25,13 +26,15 @@ struct NodeOptions {
 /// A node that serves: tail or relay. Threads: any.
 class NodeServer {
  public:
-  /// Listens. `codec` is that of the link that comes in, `next_codec` that of the next one (a relay's only). `runner`,
+  /// Listens. `codec` is that of the link that comes in, beside `more` among which a head may choose; `next_codec` that
+  /// of the next one (a relay's only). `runner`,
   /// `queue`, `metrics` and `log` outlive the server. Errors: InvalidArgument for layers that do not fit the role;
   /// those of ServerTrust and ClientTrust; Io when the address cannot be listened on.
   static Result<std::unique_ptr<NodeServer>> Start(StageRunner& runner, StageQueue& queue,
                                                    std::unique_ptr<LinkCodec> codec,
                                                    std::unique_ptr<LinkCodec> next_codec, NodeOptions options,
-                                                   WireMetrics& metrics, const WireLog& log);
+                                                   WireMetrics& metrics, const WireLog& log,
+                                                   std::vector<std::unique_ptr<LinkCodec>> more = {});
   /// Ends what is left at once.
   virtual ~NodeServer() = default;
 

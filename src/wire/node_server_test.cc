@@ -217,7 +217,8 @@ TEST_F(NodeServerTest, RejectsFramesThatAreNotWhatTheHelloSaid) {
   EXPECT_EQ(end([](wire::Frame& f) { (*f.mutable_payload())[80] ^= 1; }), StatusCode::kCorrupt);
   EXPECT_EQ(end([](wire::Frame& f) { f.set_payload(""); }), StatusCode::kTruncated);
   EXPECT_EQ(end([](wire::Frame& f) { f.set_payload(std::string((1 << 16) + 1, 'x')); }), StatusCode::kInvalidArgument);
-  EXPECT_EQ(end([](wire::Frame& f) { f.set_payload(std::string(1 << 20, 'x')); }), StatusCode::kUnavailable);
+  EXPECT_EQ(end([](wire::Frame& f) { f.set_payload(std::string(1 << 20, 'x')); }), StatusCode::kInvalidArgument);
+  EXPECT_EQ(end([](wire::Frame& f) { f.set_payload(std::string(2 << 20, 'x')); }), StatusCode::kUnavailable);
   ExpectSound();
 }
 
@@ -301,7 +302,7 @@ TEST_F(NodeServerTest, RoundTripsAnHonestSessionAmongHostileOnes) {
     wire::Hello hello = SoundHello();
     if (i % 5 == 1) clients.back()->Nothing();
     if (i % 5 == 2) hello.set_requirement(std::string(1000, 'x'));
-    if (i % 5 == 3) hello.set_session(std::string(1 << 20, 'f'));
+    if (i % 5 == 3) hello.set_session(std::string(2 << 20, 'f'));
     if (i % 5 >= 2) clients.back()->Say(hello);
   }
   ExpectSound(/*retry_seconds=*/30);

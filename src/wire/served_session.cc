@@ -34,13 +34,27 @@ Phase PhaseOf(bool prompt) { return prompt ? Phase::kPrefill : Phase::kDecode; }
 
 }  // namespace
 
+Status CheckCaller(const NodeParts& node, const grpc::ServerContext& context) {
+  if (node.token.empty()) return OkStatus();
+  const auto& metadata = context.client_metadata();
+  const auto found = metadata.find("authorization");
+  const std::string_view header =
+      found == metadata.end() ? "" : std::string_view(found->second.data(), found->second.size());
+  constexpr std::string_view kBearer = "Bearer ";
+  const bool sound = header.starts_with(kBearer) && SameToken(node.token, header.substr(kBearer.size()));
+  if (sound) return OkStatus();
+  node.log->Event(LogLevel::kWarning, "denied", {{"peer", context.peer()}});
+  return Denied(header.empty() ? "this node asks for a token (--token-file or SLUICE_TOKEN), none was shown"
+                               : "the token that was shown is not this node's");
+}
+
 ServedSession::~ServedSession() {
   state_.reset();
   place_.reset();
 }
 
 Status ServedSession::Run() {
-  SLUICE_RETURN_IF_ERROR(CheckCaller());
+  SLUICE_RETURN_IF_ERROR(CheckCaller(node_, context_));
   Status status;
   {
     const auto slow = node_.watchdog->After(node_.limits.handshake_seconds, [this] { context_.TryCancel(); });
@@ -55,20 +69,6 @@ Status ServedSession::Run() {
   return status;
 }
 
-Status ServedSession::CheckCaller() const {
-  if (node_.token.empty()) return OkStatus();
-  const auto& metadata = context_.client_metadata();
-  const auto found = metadata.find("authorization");
-  const std::string_view header =
-      found == metadata.end() ? "" : std::string_view(found->second.data(), found->second.size());
-  constexpr std::string_view kBearer = "Bearer ";
-  const bool sound = header.starts_with(kBearer) && SameToken(node_.token, header.substr(kBearer.size()));
-  if (sound) return OkStatus();
-  node_.log->Event(LogLevel::kWarning, "denied", {{"peer", context_.peer()}});
-  return Denied(header.empty() ? "this node asks for a token (--token-file or SLUICE_TOKEN), none was shown"
-                               : "the token that was shown is not this node's");
-}
-
 Result<wire::Hello> ServedSession::ReadHello() {
   wire::Request request;
   if (!stream_.Read(&request)) return Unavailable("no Hello came in time");
@@ -76,15 +76,28 @@ Result<wire::Hello> ServedSession::ReadHello() {
   return std::move(*request.mutable_hello());
 }
 
+Result<const LinkCodec*> ServedSession::CodecFor(const wire::Hello& hello) const {
+  std::string names;
+  for (const LinkCodec* codec : node_.codecs) {
+    if (hello.codec().identity() == codec->identity()) return codec;
+    names += (names.empty() ? "" : ", ") + DescribeCodec(codec->name(), codec->identity());
+  }
+  // With a single codec the whole Hello is compared, so that the first thing that differs is named.
+  if (node_.codecs.size() == 1) return node_.codecs.front();
+  return Mismatch(fmt::format("codec: this node has {}, the peer {}", names,
+                              DescribeCodec(hello.codec().name(), hello.codec().identity())));
+}
+
 Status ServedSession::Begin(const wire::Hello& hello) {
   const StageInfo& info = node_.runner->info();
-  SLUICE_RETURN_IF_ERROR(CheckHello(hello, info, *node_.codec, node_.limits));
+  SLUICE_ASSIGN_OR_RETURN(codec_, CodecFor(hello));
+  SLUICE_RETURN_IF_ERROR(CheckHello(hello, info, *codec_, node_.limits));
   SLUICE_ASSIGN_OR_RETURN(auto place,
                           node_.registry->Admit(hello.session(), hello.attempt(), MemoryOf(hello, info, node_.limits),
                                                 [this](Status why) { End(std::move(why)); }));
   place_.emplace(std::move(place));
   SLUICE_ASSIGN_OR_RETURN(state_, node_.runner->NewState(hello.positions()));
-  receiver_.emplace(*node_.codec);
+  receiver_.emplace(*codec_);
   window_ = node_.limits.window;
   if (node_.next == nullptr) {
     const auto& choice = hello.sampling();
@@ -117,7 +130,7 @@ Status ServedSession::SendWelcome() {
   own.mutable_layers()->set_begin(info.begin);
   own.mutable_layers()->set_end(info.end);
   own.mutable_layers()->set_total(info.total);
-  own.set_codec(node_.codec->name());
+  own.set_codec(codec_->name());
   if (next_) welcome.mutable_stages()->MergeFrom(next_->welcome().stages());
   return Write(reply);
 }
@@ -206,7 +219,7 @@ Status ServedSession::TakeFrame(wire::Frame frame) {
   if (!hidden.ok()) return hidden.status().WithContext(fmt::format("frame {}", frame.sequence()));
   Pending pending{frame.sequence(), frame.tokens(), frame.sample(), frame.prompt(), SecondsSince(start), 0, 0, {}};
   const uint64_t raw = hidden->View().size() * sizeof(float);
-  node_.metrics->CountFrame(node_.link, node_.codec->name(),
+  node_.metrics->CountFrame(node_.link, codec_->name(),
                             {PhaseOf(frame.prompt()), Direction::kReceived, frame.tokens(), raw, frame.payload().size(),
                              pending.decode_seconds});
   StageJob job;

@@ -39,13 +39,16 @@ struct NodeParts {
   WireLimits limits;
   StageRunner* runner = nullptr;
   StageQueue* queue = nullptr;
-  const LinkCodec* codec = nullptr;
-  const NextHop* next = nullptr;  ///< null: this node is the tail
+  std::vector<const LinkCodec*> codecs = {};  ///< of the link that comes in; a Hello chooses one
+  const NextHop* next = nullptr;              ///< null: this node is the tail
   SessionRegistry* registry = nullptr;
   WireMetrics* metrics = nullptr;
   const WireLog* log = nullptr;
   Watchdog* watchdog = nullptr;
 };
+
+/// Whether the caller has shown the node's token. Errors: Denied.
+Status CheckCaller(const NodeParts& node, const grpc::ServerContext& context);
 
 /// One session on a node that serves: its stream's life, from the first byte to the last.
 ///
@@ -78,8 +81,8 @@ class ServedSession {
     std::future<Result<StageResult>> result;
   };
 
-  Status CheckCaller() const;
   Result<wire::Hello> ReadHello();
+  Result<const LinkCodec*> CodecFor(const wire::Hello& hello) const;
   Status Begin(const wire::Hello& hello);
   Status SendWelcome();
   Status Serve();
@@ -104,6 +107,7 @@ class ServedSession {
   grpc::ServerContext& context_;
   Stream& stream_;
   wire::Hello hello_;
+  const LinkCodec* codec_ = nullptr;  // that the Hello chose
   std::optional<SessionRegistry::Place> place_;
   std::unique_ptr<StageState> state_;
   std::unique_ptr<TokenSampler> sampler_;

@@ -161,14 +161,17 @@ std::vector<int64_t> IdsOf(const HeadOutcome& outcome) {
   return ids;
 }
 
-TestNode TestNode::Serve(uint32_t begin, uint32_t end, const std::string& spec, NodeOptions options) {
+TestNode TestNode::Serve(uint32_t begin, uint32_t end, const std::string& spec, NodeOptions options,
+                         const std::vector<std::string>& more) {
   TestNode node;
+  std::vector<std::unique_ptr<LinkCodec>> codecs;
+  for (const std::string& other : more) codecs.push_back(TinyNetwork::Codec(other, begin));
   node.network = std::make_unique<TinyNetwork>(begin, end);
   node.queue = std::make_unique<StageQueue>(*node.network);
   if (options.listen.empty()) options.listen = "127.0.0.1:0";
   auto server = NodeServer::Start(*node.network, *node.queue, TinyNetwork::Codec(spec, begin),
                                   options.next.empty() ? nullptr : TinyNetwork::Codec(spec, end), options,
-                                  *node.metrics, *node.log);
+                                  *node.metrics, *node.log, std::move(codecs));
   EXPECT_TRUE(server.ok()) << server.status().ToString();
   if (server.ok()) node.server = std::move(*server);
   return node;

@@ -55,7 +55,8 @@ struct TestNode {
   std::unique_ptr<NodeServer> server;
 
   /// Layers [begin, end); a relay when `next` is not empty.
-  static TestNode Serve(uint32_t begin, uint32_t end, const std::string& spec, NodeOptions options = {});
+  static TestNode Serve(uint32_t begin, uint32_t end, const std::string& spec, NodeOptions options = {},
+                        const std::vector<std::string>& more = {});
 };
 
 /// A head that is connected to `target`.

@@ -1,9 +1,9 @@
 #include "wire/trust.h"
 
 #include <gtest/gtest.h>
-#include <cstdlib>
 #include <sys/stat.h>
 
+#include <cstdlib>
 #include <fstream>
 
 #include "wire/keys/trial_keys.h"

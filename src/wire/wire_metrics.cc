@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 namespace sluice {
 namespace {
 
@@ -62,6 +64,16 @@ void WireMetrics::CountRun(Phase phase, double queue_seconds, double compute_sec
 void WireMetrics::CountBypass(std::string_view link, std::string_view reason) {
   const std::lock_guard<std::mutex> lock(mutex_);
   ++bypasses_[{std::string(link), std::string(reason)}];
+}
+
+void WireMetrics::SetLink(std::string_view link, double bits_per_second, double round_trip_seconds) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  links_[std::string(link)] = {bits_per_second, round_trip_seconds};
+}
+
+void WireMetrics::SetBreakEven(std::string_view link, std::string_view codec, double bits_per_second) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  break_evens_[{std::string(link), std::string(codec)}] = bits_per_second;
 }
 
 void WireMetrics::CountError(StatusCode code) {
@@ -160,12 +172,33 @@ void WireMetrics::AppendCounts(std::string& text) const {
   }
 }
 
+void WireMetrics::AppendLinks(std::string& text) const {
+  const auto number = [](double value) {
+    return std::isinf(value) ? std::string("+Inf") : fmt::format("{:.9g}", value);
+  };
+  Describe(text, "sluice_link_bits_per_second", "gauge", "Speed of a link when it was probed last.");
+  for (const auto& [link, values] : links_) {
+    text += fmt::format("sluice_link_bits_per_second{{link=\"{}\"}} {}\n", Escaped(link), number(values.first));
+  }
+  Describe(text, "sluice_link_rtt_seconds", "gauge", "Round trip of a link when it was probed last.");
+  for (const auto& [link, values] : links_) {
+    text += fmt::format("sluice_link_rtt_seconds{{link=\"{}\"}} {}\n", Escaped(link), number(values.second));
+  }
+  Describe(text, "sluice_break_even_bits_per_second", "gauge",
+           "Speed of a link above which the codec makes a prompt slower than the first of the codecs.");
+  for (const auto& [key, value] : break_evens_) {
+    text += fmt::format("sluice_break_even_bits_per_second{{link=\"{}\",codec=\"{}\"}} {}\n", Escaped(key.first),
+                        Escaped(key.second), number(value));
+  }
+}
+
 std::string WireMetrics::Text() const {
   const std::lock_guard<std::mutex> lock(mutex_);
   std::string text;
   AppendFlows(text);
   AppendTimes(text);
   AppendCounts(text);
+  AppendLinks(text);
   return text;
 }
 

@@ -37,6 +37,9 @@ class WireMetrics {
   void CountRun(Phase phase, double queue_seconds, double compute_seconds);
   /// A frame that crossed without its codec.
   void CountBypass(std::string_view link, std::string_view reason);
+  /// What a probe has measured, and the speed above which `codec` makes a prompt slower than without it.
+  void SetLink(std::string_view link, double bits_per_second, double round_trip_seconds);
+  void SetBreakEven(std::string_view link, std::string_view codec, double bits_per_second);
   void CountError(StatusCode code);
   /// A session that was taken up again after a fault.
   void CountResume(std::string_view link);
@@ -65,6 +68,7 @@ class WireMetrics {
   void AppendFlows(std::string& text) const;
   void AppendTimes(std::string& text) const;
   void AppendCounts(std::string& text) const;
+  void AppendLinks(std::string& text) const;
 
   mutable std::mutex mutex_;
   std::map<FlowKey, Flow> flows_;
@@ -72,6 +76,8 @@ class WireMetrics {
   std::array<Times, 2> queues_, computes_;
   std::map<std::pair<std::string, std::string>, uint64_t> bypasses_;
   std::map<std::string, uint64_t> resumes_;
+  std::map<std::string, std::pair<double, double>> links_;  // speed and round trip
+  std::map<std::pair<std::string, std::string>, double> break_evens_;
   std::map<StatusCode, uint64_t> errors_;
   uint64_t begun_ = 0, ended_ = 0;
 };

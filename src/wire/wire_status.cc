@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 namespace sluice {
@@ -22,7 +23,9 @@ constexpr size_t kMostWords = 2048;
 /// What a peer wrote ends up on somebody's terminal, and in the headers of the stream before: no control characters,
 /// and not more than fits.
 std::string Legible(std::string_view text, size_t most) {
-  std::string kept(text.substr(0, most));
+  size_t size = std::min(most, text.size());
+  while (size < text.size() && size > 0 && (text[size] & 0xc0) == 0x80) --size;  // not in the middle of a character
+  std::string kept(text.substr(0, size));
   for (char& c : kept) {
     if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = '?';
   }

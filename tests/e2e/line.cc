@@ -25,6 +25,7 @@ sockaddr_in Loopback(uint16_t port) {
 }
 
 constexpr int kPollMs = 10;
+constexpr size_t kSmallBytes = 1024;
 
 }  // namespace
 
@@ -71,9 +72,9 @@ void Line::Accept() {
   pairs_.push_back({near, far});
 }
 
-bool Line::Carry(int from, int to) {
+bool Line::Carry(int from, int to, double limit) {
   std::array<char, 1 << 16> buffer;
-  const ssize_t got = recv(from, buffer.data(), buffer.size(), 0);
+  const ssize_t got = recv(from, buffer.data(), limit > 0 ? kSmallBytes : buffer.size(), 0);
   if (got <= 0) return false;
   for (ssize_t sent = 0; sent < got;) {
     const ssize_t now = send(to, buffer.data() + sent, static_cast<size_t>(got - sent), MSG_NOSIGNAL);
@@ -81,6 +82,7 @@ bool Line::Carry(int from, int to) {
     sent += now;
   }
   bytes_ += static_cast<uint64_t>(got);
+  if (limit > 0) std::this_thread::sleep_for(std::chrono::duration<double>(static_cast<double>(got) / limit));
   return true;
 }
 
@@ -99,8 +101,8 @@ void Line::Loop() {
     const bool cut = cut_.exchange(false);
     for (size_t i = 0; i < pairs_.size(); ++i) {
       Pair& pair = pairs_[i];
-      const bool whole = !cut && (polled[2 * i + 1].revents == 0 || Carry(pair.near, pair.far)) &&
-                         (polled[2 * i + 2].revents == 0 || Carry(pair.far, pair.near));
+      const bool whole = !cut && (polled[2 * i + 1].revents == 0 || Carry(pair.near, pair.far, limit_)) &&
+                         (polled[2 * i + 2].revents == 0 || Carry(pair.far, pair.near, 0));
       if (whole) continue;
       close(pair.near);
       close(pair.far);

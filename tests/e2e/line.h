@@ -22,6 +22,8 @@ class Line {
   void Cut() { cut_ = true; }
   /// Carries nothing more, without a word to either side, until it is let go.
   void Hold(bool held) { held_ = held; }
+  /// Carries so much to the other address, and no more; 0: all that comes.
+  void Limit(double bytes_per_second) { limit_ = bytes_per_second; }
   uint64_t bytes() const { return bytes_; }
 
  private:
@@ -31,13 +33,14 @@ class Line {
 
   void Loop();
   void Accept();
-  bool Carry(int from, int to);
+  bool Carry(int from, int to, double limit);
 
   std::string target_, address_;
   int listener_ = -1;
   std::vector<Pair> pairs_;
   std::atomic<bool> cut_ = false, held_ = false, stop_ = false;
   std::atomic<uint64_t> bytes_ = 0;
+  std::atomic<double> limit_ = 0;
   std::thread thread_;
 };
 

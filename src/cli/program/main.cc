@@ -33,6 +33,8 @@ constexpr VerbEntry kVerbs[] = {
     {"generate", "continue a prompt: uncut, through a codec, or with layers on other machines", nullptr},
     {"serve", "run some layers of a model for others over the network", nullptr},
     {"gateway", "an HTTP server for OpenAI's clients, in front of a model here or on several nodes", nullptr},
+    {"load", "put a chain of nodes under load: tokens a second, latency, memory", nullptr},
+    {"top", "show the links of nodes as they work", sluice::RunTop},
     {"keys", "a private authority and certificates for the nodes of a trial", sluice::RunKeys},
     {"study", "many trainings and measurements as one experiment, resumable", sluice::RunStudyVerb},
     {"report", "one page of figures, plots and tables from the folders of studies", sluice::RunReport},

@@ -1,8 +1,10 @@
 #include <fmt/format.h>
 
+#include "base/file.h"
 #include "base/interrupt.h"
 #include "cli/torch/generate_run.h"
 #include "cli/torch/network.h"
+#include "cli/torch/rate_control.h"
 #include "cli/torch/torch_stage.h"
 #include "wire/head_session.h"
 
@@ -56,14 +58,20 @@ Result<GenerateResult> GenerateConnected(const GenerateVerbOptions& options, con
   SLUICE_ASSIGN_OR_RETURN(const TrustOptions trust, TrustOf(options.network));
   SLUICE_ASSIGN_OR_RETURN(const LinkPeer peer, LinkPeer::Make(options.connect, trust));
   SLUICE_ASSIGN_OR_RETURN(const auto stage, TorchStage::Load(options.model, range));
-  SLUICE_ASSIGN_OR_RETURN(const auto codec, OpenAnyLinkCodec(options.codec, stage->info(), range.end));
-  const HeadRequest request = RequestFor(options, stage->config(), prompt);
+  HeadRequest request = RequestFor(options, stage->config(), prompt);
   const WireLog log = LogOf(options.network, options.network.name.empty() ? "head" : options.network.name);
   WireMetrics metrics;
+  SLUICE_ASSIGN_OR_RETURN(const RatedCodec rated,
+                          ChooseLinkCodec(options, *stage, peer, prompt, request.chunk_tokens, metrics));
+  request.bypass = rated.bypass;
   StageQueue queue(*stage);
-  Head head(*stage, queue, *codec, peer, {.stall_seconds = options.stall_seconds}, options.retry_seconds, metrics, log);
+  Head head(*stage, queue, *rated.codec, peer, {.stall_seconds = options.stall_seconds}, options.retry_seconds, metrics,
+            log);
   SLUICE_ASSIGN_OR_RETURN(const HeadOutcome outcome,
                           head.Generate(request, [&](const SampledToken& token) { return on_token(token.id); }));
+  if (!options.metrics_file.empty()) {
+    SLUICE_RETURN_IF_ERROR(WriteFileAtomic(options.metrics_file, std::string_view(metrics.Text())));
+  }
   GenerateResult result;
   nlohmann::ordered_json probabilities = nlohmann::ordered_json::array();
   for (const SampledToken& token : outcome.tokens) {
@@ -73,6 +81,7 @@ Result<GenerateResult> GenerateConnected(const GenerateVerbOptions& options, con
   const auto sent = static_cast<double>(prompt.size() + result.ids.size());
   const double bits = 8.0 * static_cast<double>(outcome.wire_bytes) / sent;
   result.details = DetailsOf(outcome, request.chunk_tokens, bits);
+  if (!rated.report.is_null()) result.details["rate"] = rated.report;
   if (options.log_probabilities) result.details["log_probabilities"] = std::move(probabilities);
   result.text = fmt::format("[{} bytes crossed the link, {:.1f} bits per token, first token after {:.3f} s{}]",
                             outcome.wire_bytes, bits, outcome.first_token_seconds,

@@ -29,6 +29,11 @@ struct GenerateVerbOptions {
   std::string connect;
   NetworkOptions network;
   std::string require;
+  bool automatic = false;
+  double target_ttft = 0;  ///< seconds; 0: none
+  double target_bits = 0;  ///< a token; 0: none
+  bool RateControlled() const { return automatic || target_ttft > 0 || target_bits > 0; }
+  std::filesystem::path metrics_file;
   bool log_probabilities = false;
   double deadline_seconds = 0;
   double retry_seconds = 60;

@@ -16,6 +16,7 @@ extern "C" __attribute__((visibility("default"))) int SluiceRunTorchVerb(int arg
   if (name == "certify") return sluice::RunCertify(argc, argv);
   if (name == "export") return sluice::RunExport(argc, argv);
   if (name == "generate") return sluice::RunGenerate(argc, argv);
+  if (name == "load") return sluice::RunLoad(argc, argv);
   if (name == "serve") return sluice::RunServe(argc, argv);
   if (name == "gateway") return sluice::RunGateway(argc, argv);
   if (name == "doctor") return sluice::RunTorchDoctor(argc, argv);

@@ -14,6 +14,7 @@ int RunExport(int argc, char** argv);
 int RunGenerate(int argc, char** argv);
 int RunServe(int argc, char** argv);
 int RunGateway(int argc, char** argv);
+int RunLoad(int argc, char** argv);
 /// `doctor` with the checks that need libtorch.
 int RunTorchDoctor(int argc, char** argv);
 

@@ -68,6 +68,19 @@ void AddNetwork(CLI::App& app, GenerateVerbOptions& options) {
   layers->group(group)->needs(connect);
   app.add_option("--require", options.require, "What the pack's certificate must say, like ppl<=1.03,top1>=0.97")
       ->group(group);
+  auto* automatic = app.add_flag("--auto", options.automatic,
+                                 "Measure the link and take the fastest of the codecs, given best quality first: "
+                                 "--codec fp16,int8,static.pack");
+  auto* ttft = app.add_option("--target-ttft", options.target_ttft,
+                              "Seconds to the first token: the first of the codecs that should keep it");
+  auto* bits = app.add_option("--target-bits-per-token", options.target_bits,
+                              "The first of the codecs that needs no more, measured on the prompt");
+  for (auto* option : {ttft, bits}) option->group(group)->needs(connect)->check(CLI::PositiveNumber);
+  automatic->group(group)->needs(connect)->excludes(ttft)->excludes(bits);
+  ttft->excludes(bits);
+  app.add_option("--metrics-file", options.metrics_file, "Prometheus text, written at the end")
+      ->group(group)
+      ->needs(connect);
   app.add_flag("--log-probabilities", options.log_probabilities, "Of every token, into the JSON result")->group(group);
   app.add_option("--deadline-seconds", options.deadline_seconds, "For everything; 0: none")->group(group);
   app.add_option("--retry-seconds", options.retry_seconds, "Of trying again without progress after a fault")

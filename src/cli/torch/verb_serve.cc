@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdio>
 #include <thread>
+#include <vector>
 
 #include "backbone/torch_setup.h"
 #include "base/file.h"
@@ -23,7 +24,7 @@ constexpr uint64_t kMebibyte = 1 << 20;
 struct ServeOptions {
   std::filesystem::path model;
   std::string layers;
-  std::string codec;
+  std::vector<std::string> codecs;
   std::string next_codec;
   NetworkOptions network;
   NodeOptions node;
@@ -68,10 +69,16 @@ Status Serve(ServeOptions options, Verb& verb) {
   SLUICE_ASSIGN_OR_RETURN(options.node.trust, TrustOf(options.network));
   SLUICE_ASSIGN_OR_RETURN(const auto stage, TorchStage::Load(options.model, range));
   const StageInfo& info = stage->info();
-  SLUICE_ASSIGN_OR_RETURN(auto codec, OpenAnyLinkCodec(options.codec, info, info.begin));
+  std::vector<std::unique_ptr<LinkCodec>> codecs;
+  for (const std::string& spec : options.codecs) {
+    SLUICE_ASSIGN_OR_RETURN(auto codec, OpenAnyLinkCodec(spec, info, info.begin));
+    codecs.push_back(std::move(codec));
+  }
+  std::unique_ptr<LinkCodec> first = std::move(codecs.front());
+  codecs.erase(codecs.begin());
   std::unique_ptr<LinkCodec> next_codec;
   if (!options.node.next.empty() && !info.tail()) {
-    const std::string& spec = options.next_codec.empty() ? options.codec : options.next_codec;
+    const std::string& spec = options.next_codec.empty() ? options.codecs.front() : options.next_codec;
     SLUICE_ASSIGN_OR_RETURN(next_codec, OpenAnyLinkCodec(spec, info, info.end));
   }
   const std::string layers = fmt::format("{}:{}", info.begin, info.end);
@@ -80,12 +87,13 @@ Status Serve(ServeOptions options, Verb& verb) {
   const WireLog log = LogOf(options.network, options.node.name);
   WireMetrics metrics;
   StageQueue queue(*stage);
-  SLUICE_ASSIGN_OR_RETURN(const auto server, NodeServer::Start(*stage, queue, std::move(codec), std::move(next_codec),
-                                                               options.node, metrics, log));
+  SLUICE_ASSIGN_OR_RETURN(const auto server, NodeServer::Start(*stage, queue, std::move(first), std::move(next_codec),
+                                                               options.node, metrics, log, std::move(codecs)));
+  const std::string names = fmt::format("{}", fmt::join(options.codecs, ","));
   const char* trust = options.node.trust.certificate.empty() ? "no keys: not encrypted" : "TLS 1.3, certificates";
-  verb.Print({{"listening", server->address()}, {"layers", layers}, {"codec", options.codec}, {"trust", trust}},
+  verb.Print({{"listening", server->address()}, {"layers", layers}, {"codec", names}, {"trust", trust}},
              fmt::format("listening on {}: layers {} of {}, codec {}, {}\n", server->address(), layers, info.total,
-                         options.codec, trust));
+                         names, trust));
   std::fflush(stdout);
   SLUICE_RETURN_IF_ERROR(WaitForEnd(metrics, options.metrics));
   log.Event(LogLevel::kInfo, "draining", {{"sessions", server->sessions()}, {"seconds", options.drain_seconds}});
@@ -110,7 +118,10 @@ int RunServe(int argc, char** argv) {
   CLI::App& app = verb.app();
   app.add_option("-m,--model", options.model, "Model folder (Hugging Face layout)")->required();
   app.add_option("--layers", options.layers, "Layers of this node: I:J without J, or I: to the end")->required();
-  app.add_option("--codec", options.codec, "Codec of the link that comes in: a folder, a pack or a name")->required();
+  app.add_option("--codec", options.codecs,
+                 "Codecs of the link that comes in, among which a head may choose: folders, packs or names")
+      ->delimiter(',')
+      ->required();
   app.add_option("--listen", options.node.listen, "HOST:PORT; port 0: any; without keys loopback only");
   app.add_option("--next", options.node.next, "HOST:PORT of the node behind this one");
   app.add_option("--next-codec", options.next_codec, "Codec of the link to it; the same as --codec when not given");

@@ -95,13 +95,17 @@ class Case {
     (void)end.BeginFrame(1, true).ok();
     (void)end.EncodeChunk(integers, 0, payload).ok();
     const ContextFloats floats = *ContextFloats::FromPack(*Pack::FromBytes(pack_bytes_), sample_.shape.ids);
-    return floats.Restore(integers.latents, end.mean_q4(), end.scales(), 0);
+    ContextFloats::Work work;
+    Matrix<float> hidden(tokens, d);
+    floats.Restore(integers.latents, end.mean_q4(), end.scales(), 0, work, hidden.View());
+    return hidden;
   }
 
   std::vector<int32_t> Latents(size_t tokens) {
     std::vector<int32_t> latents(tokens * sample_.shape.width), classes(tokens);
     const ContextFloats floats = *ContextFloats::FromPack(*Pack::FromBytes(pack_bytes_), sample_.shape.ids);
-    (void)floats.Quantize(hidden_.View(), 0, latents, classes).ok();
+    ContextFloats::Work work;
+    (void)floats.Quantize(hidden_.View(), 0, latents, classes, work).ok();
     return latents;
   }
 

@@ -1,5 +1,5 @@
-// Transforms are products with the tokens of a frame, four tokens and sixteen rows at a time in registers; sums run in
-// one order and nothing is fused, so that machines agree as far as their libraries' roots and exponentials do.
+// Transforms are products with a block of tokens at a time, small enough for the second-level cache from the first step
+// to the last; gains are part of the matrices, and so are only the order of coding and the rounding left between them.
 // The centroid of a cell under a narrow Gaussian is looked up; under a wide one it is a straight line.
 #include "codec/context_floats.h"
 
@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "base/bytes.h"
@@ -17,7 +18,7 @@
 namespace sluice {
 namespace {
 
-constexpr size_t kPanel = 16, kTile = 4;
+constexpr size_t kBlock = 96;  // tokens at once
 constexpr float kMostLatent = 1 << 22;
 constexpr double kWide = 2;             // deviation from which the centroid is taken for linear
 constexpr double kTail = 1e-6;          // probability of a cell from which the quotient is noise
@@ -33,31 +34,73 @@ Result<std::vector<float>> ReadFloats(const Pack& pack, const char* name, std::v
   return values;
 }
 
-// Blocks of a square matrix along its diagonal; how wide they are the tensor says.
-Result<std::vector<FloatPanels>> ReadBlocks(const Pack& pack, const char* name, uint64_t width) {
+// How many blocks a square matrix has along its diagonal; the tensor says.
+Result<uint64_t> BlocksOf(const Pack& pack, const char* name, uint64_t width) {
   const auto found = pack.tensors().find(name);
   const uint64_t blocks = found != pack.tensors().end() && found->second.shape.size() == 3 ? found->second.shape[0] : 1;
-  const uint64_t block = width / blocks;
-  if (blocks == 0 || width % blocks != 0)
-    return Corrupt(fmt::format("pack: tensor \"{}\" has {} blocks", name, blocks));
-  SLUICE_ASSIGN_OR_RETURN(const auto values, ReadFloats(pack, name, {blocks, block, block}));
+  if (blocks > 0 && width % blocks == 0) return blocks;
+  return Corrupt(fmt::format("pack: tensor \"{}\" has {} blocks", name, blocks));
+}
+
+std::vector<FloatPanels> PanelsOf(const std::vector<float>& values, size_t block) {
   std::vector<FloatPanels> panels;
-  for (uint64_t b = 0; b < blocks; ++b) {
-    panels.emplace_back(MatrixView<const float>(values.data() + b * block * block, block, block));
+  for (size_t at = 0; at < values.size(); at += block * block) {
+    panels.emplace_back(MatrixView<const float>(values.data() + at, block, block));
   }
   return panels;
 }
 
-SLUICE_VECTOR_CLONES void MultiplyTile(const float* panel, size_t cols, const float* const* inputs, float* sums) {
-  std::array<float, kTile * kPanel> local{};
-  for (size_t c = 0; c < cols; ++c) {
-    const float* weights = panel + c * kPanel;
-    for (size_t t = 0; t < kTile; ++t) {
-      const float x = inputs[t][c];
-      for (size_t k = 0; k < kPanel; ++k) local[t * kPanel + k] += weights[k] * x;
-    }
+// False when something is not finite.
+SLUICE_VECTOR_CLONES bool Center(const float* values, const float* offset, size_t count, float* centered) {
+  int32_t bad = 0;
+  for (size_t i = 0; i < count; ++i) {
+    bad |= std::fabs(values[i]) <= std::numeric_limits<float>::max() ? 0 : 1;
+    centered[i] = values[i] - offset[i];
   }
-  std::copy(local.begin(), local.end(), sums);
+  return bad == 0;
+}
+
+// False when something is beyond what is coded.
+SLUICE_VECTOR_CLONES bool RoundLatents(const float* turned, const int32_t* order, float scale, size_t count,
+                                       int32_t* latents) {
+  constexpr float kRounder = 3 << 22;  // adds the steps of whole numbers, to the nearest, ties to even
+  int32_t bad = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const float u = turned[order[i]] * scale;
+    const bool fits = std::fabs(u) < kMostLatent;
+    bad |= fits ? 0 : 1;
+    latents[i] = static_cast<int32_t>(((fits ? u : 0) + kRounder) - kRounder);
+  }
+  return bad == 0;
+}
+
+struct CentroidTables {
+  const float* __restrict shifts;       // of narrow scales, kMostDistance each
+  const float* __restrict wide_slope;   // of all scales
+  const int32_t* __restrict wide_tail;  // of all scales
+  int32_t narrow;
+};
+
+// No branch on a scale or a distance: which of them come is what a processor cannot foresee.
+SLUICE_VECTOR_CLONES void MoveLatents(const int32_t* __restrict latents, const int32_t* __restrict mean_q4,
+                                      const uint8_t* __restrict scales, const float* __restrict centroid, size_t count,
+                                      CentroidTables tables, float* __restrict moved) {
+  constexpr int32_t kMost = 1 << 25;  // beyond, the distance is one of the tail in any case
+  for (size_t i = 0; i < count; ++i) {
+    const int32_t mean = std::min(std::max(mean_q4[i], -16 * kMost), 16 * kMost);
+    const int32_t distance = std::min(std::max(latents[i], -kMost), kMost) * 16 - mean;
+    const int32_t size = distance < 0 ? -distance : distance, scale = scales[i];
+    const int32_t row = std::min(scale, tables.narrow - 1) * kMostDistance;
+    const float looked_up = tables.shifts[row + std::min(size, kMostDistance - 1)];
+    const float line = tables.wide_slope[scale] * static_cast<float>(size);
+    const float wide = size > tables.wide_tail[scale] ? -0.5f : line;
+    const float shift = scale < tables.narrow ? looked_up : wide;
+    moved[i] = static_cast<float>(latents[i]) + centroid[i] * (distance < 0 ? -shift : shift);
+  }
+}
+
+SLUICE_VECTOR_CLONES void AddOffset(const float* offset, size_t count, float* values) {
+  for (size_t i = 0; i < count; ++i) values[i] += offset[i];
 }
 
 double Density(double v) { return std::exp(v * v * -0.5) * (0.5 * std::numbers::inv_sqrtpi * std::numbers::sqrt2); }
@@ -72,42 +115,18 @@ float CentroidOf(double distance, double sigma) {
 
 }  // namespace
 
-FloatPanels::FloatPanels(MatrixView<const float> matrix) : rows_(matrix.rows()), cols_(matrix.cols()) {
-  panels_.resize((rows_ + kPanel - 1) / kPanel * kPanel * cols_);
-  for (size_t r = 0; r < rows_; ++r) {
-    for (size_t c = 0; c < cols_; ++c) panels_[(r / kPanel * cols_ + c) * kPanel + r % kPanel] = matrix.row(r)[c];
-  }
-}
-
-void FloatPanels::Multiply(const float* inputs, size_t in_stride, size_t count, float* outputs,
-                           size_t out_stride) const {
-  std::array<float, kTile * kPanel> sums;
-  for (size_t begin = 0; begin < count; begin += kTile) {
-    const size_t tokens = std::min(kTile, count - begin);
-    std::array<const float*, kTile> rows;
-    for (size_t t = 0; t < kTile; ++t) rows[t] = inputs + (begin + std::min(t, tokens - 1)) * in_stride;
-    for (size_t r = 0; r < rows_; r += kPanel) {
-      MultiplyTile(panels_.data() + r * cols_, cols_, rows.data(), sums.data());
-      const size_t size = std::min(kPanel, rows_ - r);
-      for (size_t t = 0; t < tokens; ++t) {
-        std::copy_n(sums.data() + t * kPanel, size, outputs + (begin + t) * out_stride + r);
-      }
-    }
-  }
-}
-
 Result<ContextFloats> ContextFloats::FromPack(const Pack& pack, size_t classes) {
   const uint64_t d = pack.info().width;
   ContextFloats made;
   SLUICE_ASSIGN_OR_RETURN(made.offset_, ReadFloats(pack, "offset", {d}));
   SLUICE_ASSIGN_OR_RETURN(made.gain_, ReadFloats(pack, "gain", {d}));
   SLUICE_ASSIGN_OR_RETURN(made.centroid_, ReadFloats(pack, "centroid", {d}));
-  SLUICE_ASSIGN_OR_RETURN(made.forward_, ReadBlocks(pack, "axes", d));
-  SLUICE_ASSIGN_OR_RETURN(made.backward_, ReadBlocks(pack, "inverse", d));
-  if (made.forward_.size() != made.backward_.size()) return Corrupt("pack: \"axes\" and \"inverse\" differ in blocks");
+  SLUICE_ASSIGN_OR_RETURN(const uint64_t blocks, BlocksOf(pack, "axes", d));
+  const uint64_t block = d / blocks;
+  SLUICE_ASSIGN_OR_RETURN(auto axes, ReadFloats(pack, "axes", {blocks, block, block}));
+  SLUICE_ASSIGN_OR_RETURN(auto inverse, ReadFloats(pack, "inverse", {blocks, block, block}));
   for (const float gain : made.gain_) {
     if (!(gain > 0)) return Corrupt("pack: a gain is not positive");
-    made.inverse_gain_.push_back(1 / gain);
   }
   const uint64_t shape[] = {d};
   SLUICE_ASSIGN_OR_RETURN(const TensorView order, pack.Tensor("order", DType::kI32, shape));
@@ -118,21 +137,39 @@ Result<ContextFloats> ContextFloats::FromPack(const Pack& pack, size_t classes) 
     seen[axis] = true;
     made.order_.push_back(static_cast<int32_t>(axis));
   }
+  made.FoldGains(axes, inverse, block);
+  made.forward_ = PanelsOf(axes, block);
+  made.backward_ = PanelsOf(inverse, block);
   made.MakeShifts();
-  if (classes == 0) return made;
+  if (classes > 0) SLUICE_RETURN_IF_ERROR(made.ReadClasses(pack, classes));
+  return made;
+}
+
+Status ContextFloats::ReadClasses(const Pack& pack, size_t classes) {
   const auto axes = pack.tensors().find("class_axes");
   if (axes == pack.tensors().end() || axes->second.shape.empty()) return Corrupt("pack: no tensor \"class_axes\"");
   const uint64_t r = axes->second.shape[0];
-  SLUICE_ASSIGN_OR_RETURN(const auto class_axes, ReadFloats(pack, "class_axes", {r, d}));
+  SLUICE_ASSIGN_OR_RETURN(const auto class_axes, ReadFloats(pack, "class_axes", {r, width()}));
   SLUICE_ASSIGN_OR_RETURN(const auto means, ReadFloats(pack, "class_means", {classes, r}));
-  made.class_axes_ = FloatPanels({class_axes.data(), r, d});
-  made.class_means_ = FloatPanels({means.data(), classes, r});
+  class_axes_ = FloatPanels({class_axes.data(), r, width()});
+  class_means_ = FloatPanels({means.data(), classes, r});
   for (size_t k = 0; k < classes; ++k) {
     float square = 0;
     for (size_t i = 0; i < r; ++i) square += means[k * r + i] * means[k * r + i];
-    made.class_squares_.push_back(square);
+    class_squares_.push_back(square);
   }
-  return made;
+  return OkStatus();
+}
+
+// Rows of the transform times the gains of their axes, columns of its inverse over them.
+void ContextFloats::FoldGains(std::vector<float>& axes, std::vector<float>& inverse, size_t block) const {
+  for (size_t i = 0; i < width(); ++i) {
+    const auto axis = static_cast<size_t>(order_[i]);
+    float* const row = axes.data() + axis * block;
+    for (size_t c = 0; c < block; ++c) row[c] *= gain_[i];
+    float* const column = inverse.data() + axis / block * block * block + axis % block;
+    for (size_t r = 0; r < block; ++r) column[r * block] /= gain_[i];
+  }
 }
 
 uint64_t ContextFloats::MultiplyAdds() const {
@@ -152,84 +189,91 @@ void ContextFloats::MakeShifts() {
   }
 }
 
-float ContextFloats::Shift(int32_t distance_q4, uint8_t scale) const {
-  const size_t row = size_t{scale} * kMostDistance;
-  if (row >= shifts_.size()) {
-    if (std::abs(distance_q4) > wide_tail_[scale]) return distance_q4 > 0 ? -0.5f : 0.5f;
-    return wide_slope_[scale] * static_cast<float>(distance_q4);
-  }
-  const int32_t size = std::min(distance_q4 < 0 ? -distance_q4 : distance_q4, kMostDistance - 1);
-  const float shift = shifts_[row + static_cast<size_t>(size)];
-  return distance_q4 < 0 ? -shift : shift;
-}
-
-void ContextFloats::Classify(const std::vector<float>& centered, std::span<int32_t> classes) const {
-  const size_t d = width(), r = class_axes_.rows(), count = class_means_.rows();
-  std::vector<float> seen(classes.size() * r), score(count);
-  class_axes_.Multiply(centered.data(), d, classes.size(), seen.data(), r);
+void ContextFloats::Classify(std::span<int32_t> classes, Work& work) const {
+  const size_t r = class_axes_.rows(), count = class_means_.rows();
+  work.seen.resize(kBlock * r);
+  work.scores.resize(kBlock * count);
+  kernels_->multiply({class_axes_, work.centered.data(), width(), work.seen.data(), r, classes.size()});
+  kernels_->multiply({class_means_, work.seen.data(), r, work.scores.data(), count, classes.size()});
   for (size_t t = 0; t < classes.size(); ++t) {
-    class_means_.Multiply(seen.data() + t * r, r, 1, score.data(), count);
-    for (size_t k = 0; k < count; ++k) score[k] = 2 * score[k] - class_squares_[k];
-    classes[t] = static_cast<int32_t>(std::max_element(score.begin(), score.end()) - score.begin());
+    const float* const scores = work.scores.data() + t * count;
+    classes[t] = static_cast<int32_t>(kernels_->nearest(scores, class_squares_.data(), count));
   }
 }
 
-Status ContextFloats::Quantize(MatrixView<const float> hidden, int point, std::span<int32_t> latents,
-                               std::span<int32_t> classes) const {
-  const size_t d = width(), n = hidden.rows(), blocks = forward_.size(), block = d / blocks;
-  if (hidden.cols() != d) {
-    return InvalidArgument(fmt::format("hidden states of width {}, expected {}", hidden.cols(), d));
+// Data: hidden [up to kBlock, d], token `first` of the frame and those behind it.
+Status ContextFloats::QuantizeBlock(MatrixView<const float> hidden, size_t first, float scale, int32_t* latents,
+                                    Work& work) const {
+  const size_t d = width(), block = d / forward_.size();
+  for (size_t t = 0; t < hidden.rows(); ++t) {
+    const auto row = hidden.row(t);
+    if (Center(row.data(), offset_.data(), d, work.centered.data() + t * d)) continue;
+    const auto bad = std::find_if_not(row.begin(), row.end(), [](float x) { return std::isfinite(x); });
+    return InvalidArgument(fmt::format("token {}, channel {}: {} is not finite", first + t, bad - row.begin(), *bad));
   }
-  std::vector<float> centered(n * d), turned(n * d);
-  for (size_t t = 0; t < n; ++t) {
-    for (size_t j = 0; j < d; ++j) {
-      const float x = hidden.row(t)[j];
-      if (!std::isfinite(x)) {
-        return InvalidArgument(fmt::format("token {}, channel {}: {} is not finite", t, j, x));
-      }
-      centered[t * d + j] = x - offset_[j];
-    }
+  for (size_t b = 0; b < forward_.size(); ++b) {
+    kernels_->multiply(
+        {forward_[b], work.centered.data() + b * block, d, work.turned.data() + b * block, d, hidden.rows()});
   }
-  for (size_t b = 0; b < blocks; ++b) {
-    forward_[b].Multiply(centered.data() + b * block, d, n, turned.data() + b * block, d);
+  for (size_t t = 0; t < hidden.rows(); ++t) {
+    const float* const turned = work.turned.data() + t * d;
+    if (RoundLatents(turned, order_.data(), scale, d, latents + t * d)) continue;
+    size_t i = 0;
+    while (std::fabs(turned[order_[i]] * scale) < kMostLatent) ++i;
+    return InvalidArgument(fmt::format("token {}, latent {}: {} steps from zero, at most 2^22 are coded", first + t, i,
+                                       turned[order_[i]] * scale));
   }
-  const auto scale = static_cast<float>(std::exp2(-0.5 * point));
-  for (size_t t = 0; t < n; ++t) {
-    for (size_t i = 0; i < d; ++i) {
-      const float u = turned[t * d + static_cast<size_t>(order_[i])] * gain_[i] * scale;
-      if (!(std::fabs(u) < kMostLatent)) {
-        return InvalidArgument(fmt::format("token {}, latent {}: {} steps from zero, at most 2^22 are coded", t, i, u));
-      }
-      constexpr float kRounder = 3 << 22;  // adds the steps of whole numbers, to the nearest, ties to even
-      latents[t * d + i] = static_cast<int32_t>((u + kRounder) - kRounder);
-    }
-  }
-  if (!classes.empty()) Classify(centered, classes);
   return OkStatus();
 }
 
-Matrix<float> ContextFloats::Restore(std::span<const int32_t> latents, std::span<const int32_t> mean_q4,
-                                     std::span<const uint8_t> scales, int point) const {
-  const size_t d = width(), n = latents.size() / d, blocks = backward_.size(), block = d / blocks;
-  std::vector<float> turned(n * d);
+Status ContextFloats::Quantize(MatrixView<const float> hidden, int point, std::span<int32_t> latents,
+                               std::span<int32_t> classes, Work& work) const {
+  const size_t d = width(), n = hidden.rows();
+  if (hidden.cols() != d) {
+    return InvalidArgument(fmt::format("hidden states of width {}, expected {}", hidden.cols(), d));
+  }
+  work.centered.resize(std::min(n, kBlock) * d);
+  work.turned.resize(std::min(n, kBlock) * d);
+  const auto scale = static_cast<float>(std::exp2(-0.5 * point));
+  for (size_t begin = 0; begin < n; begin += kBlock) {
+    const size_t end = std::min(begin + kBlock, n);
+    SLUICE_RETURN_IF_ERROR(QuantizeBlock(hidden.Rows(begin, end), begin, scale, latents.data() + begin * d, work));
+    if (!classes.empty()) Classify(classes.subspan(begin, end - begin), work);
+  }
+  return OkStatus();
+}
+
+void ContextFloats::MoveToCentroids(const int32_t* latents, const int32_t* mean_q4, const uint8_t* scales, float step,
+                                    float* turned) const {
+  constexpr size_t kPiece = 64;
+  std::array<float, kPiece> moved;
+  const auto narrow = static_cast<int32_t>(shifts_.size() / kMostDistance);
+  const CentroidTables tables = {shifts_.data(), wide_slope_.data(), wide_tail_.data(), narrow};
+  for (size_t begin = 0; begin < width(); begin += kPiece) {
+    const size_t count = std::min(kPiece, width() - begin);
+    MoveLatents(latents + begin, mean_q4 + begin, scales + begin, centroid_.data() + begin, count, tables,
+                moved.data());
+    for (size_t i = 0; i < count; ++i) turned[order_[begin + i]] = moved[i] * step;
+  }
+}
+
+void ContextFloats::Restore(std::span<const int32_t> latents, std::span<const int32_t> mean_q4,
+                            std::span<const uint8_t> scales, int point, Work& work, MatrixView<float> hidden) const {
+  const size_t d = width(), n = hidden.rows(), block = d / backward_.size();
   const auto step = static_cast<float>(std::exp2(0.5 * point));
-  for (size_t t = 0; t < n; ++t) {
-    for (size_t i = 0; i < d; ++i) {
-      const size_t at = t * d + i;
-      const int64_t distance = int64_t{latents[at]} * 16 - mean_q4[at];
-      const auto bounded = static_cast<int32_t>(std::clamp<int64_t>(distance, -(1 << 26), 1 << 26));
-      const float moved = static_cast<float>(latents[at]) + centroid_[i] * Shift(bounded, scales[at]);
-      turned[t * d + static_cast<size_t>(order_[i])] = moved * step * inverse_gain_[i];
+  work.turned.resize(std::min(n, kBlock) * d);
+  for (size_t begin = 0; begin < n; begin += kBlock) {
+    const size_t end = std::min(begin + kBlock, n);
+    for (size_t t = begin; t < end; ++t) {
+      MoveToCentroids(latents.data() + t * d, mean_q4.data() + t * d, scales.data() + t * d, step,
+                      work.turned.data() + (t - begin) * d);
     }
+    for (size_t b = 0; b < backward_.size(); ++b) {
+      kernels_->multiply(
+          {backward_[b], work.turned.data() + b * block, d, hidden.row(begin).data() + b * block, d, end - begin});
+    }
+    for (size_t t = begin; t < end; ++t) AddOffset(offset_.data(), d, hidden.row(t).data());
   }
-  Matrix<float> hidden(n, d);
-  for (size_t b = 0; b < blocks; ++b) {
-    backward_[b].Multiply(turned.data() + b * block, d, n, hidden.data() + b * block, d);
-  }
-  for (size_t t = 0; t < n; ++t) {
-    for (size_t j = 0; j < d; ++j) hidden.row(t)[j] += offset_[j];
-  }
-  return hidden;
 }
 
 }  // namespace sluice

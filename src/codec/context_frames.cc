@@ -86,6 +86,7 @@ class ContextEncoder final : public FrameEncoder {
   const ContextPackCodec& codec_;
   ContextEnd end_;
   ContextIntegers integers_;
+  ContextFloats::Work work_;
   std::vector<uint8_t> payload_;
   int point_ = 0;
   double target_ = 0;  // bits a token; 0: none
@@ -110,6 +111,7 @@ class ContextDecoder final : public FrameDecoder {
   const ContextPackCodec& codec_;
   ContextEnd end_;
   ContextIntegers integers_;
+  ContextFloats::Work work_;
   bool failed_ = false;
 };
 
@@ -119,7 +121,7 @@ std::unique_ptr<FrameDecoder> ContextPackCodec::NewDecoder() const { return std:
 Status ContextEncoder::Quantize(MatrixView<const float> hidden, int point) {
   integers_.latents.resize(hidden.size());
   integers_.classes.resize(codec_.shape().names == TokenNames::kClasses ? hidden.rows() : 0);
-  return codec_.floats().Quantize(hidden, point, integers_.latents, integers_.classes);
+  return codec_.floats().Quantize(hidden, point, integers_.latents, integers_.classes, work_);
 }
 
 // Walks from the last point towards the target as long as that brings the stream's average nearer.
@@ -205,7 +207,9 @@ Result<Matrix<float>> ContextDecoder::Pull(const Frame& frame, StreamReader& rea
     return decoded.WithContext(fmt::format("frame at byte {}", frame.offset));
   }
   integers_.tokens.clear();
-  return codec_.floats().Restore(integers_.latents, end_.mean_q4(), end_.scales(), end_.point());
+  Matrix<float> hidden(size_t{frame.batch} * frame.tokens, codec_.shape().width);
+  codec_.floats().Restore(integers_.latents, end_.mean_q4(), end_.scales(), end_.point(), work_, hidden.View());
+  return hidden;
 }
 
 }  // namespace

@@ -68,7 +68,8 @@ class Case {
 
   ordered_json Result() const {
     const auto tokens = static_cast<double>(hidden_.rows());
-    ordered_json row = {{"multiply_adds_per_token", codec_->MultiplyAdds()}};
+    const CodecCost cost = codec_->MultiplyAdds();
+    ordered_json row = {{"multiply_adds_of_encode", cost.encode}, {"multiply_adds_of_decode", cost.decode}};
     for (size_t i = 0; i < kNames.size(); ++i) {
       row[kNames[i]] = {{"bits_per_token", 8 * static_cast<double>(times_[i].bytes) / tokens},
                         {"encode_us_per_token", 1e6 * Median(times_[i].encode) / tokens},

@@ -1,6 +1,7 @@
 #ifndef SLUICE_CODEC_H_
 #define SLUICE_CODEC_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -52,6 +53,18 @@ struct Hidden {
 
 using Bytes = std::vector<uint8_t>;
 
+/// The state of one end after some frames, to come back to. Must not outlive its codec.
+class Checkpoint {
+ private:
+  friend class Encoder;
+  friend class Decoder;
+  struct Close {
+    void operator()(sluice_checkpoint* checkpoint) const { sluice_checkpoint_close(checkpoint); }
+  };
+  explicit Checkpoint(sluice_checkpoint* handle) : handle_(handle) {}
+  std::unique_ptr<sluice_checkpoint, Close> handle_;
+};
+
 /// The sending end of one stream.
 class Encoder {
  public:
@@ -70,6 +83,26 @@ class Encoder {
     if (status != SLUICE_OK) return Failed<Bytes>(status);
     return {SLUICE_OK, {}, Bytes(bytes.data, bytes.data + bytes.size)};
   }
+
+  /// Takes back the last tokens of a stream of one row, at most 63, as the other end must at the same place.
+  sluice_status Trim(size_t tokens) { return sluice_encoder_trim(handle_.get(), tokens); }
+  /// The state now, and back to it on this or another such end of the same codec.
+  Outcome<Checkpoint> Keep() const {
+    sluice_checkpoint* checkpoint = nullptr;
+    const sluice_status status = sluice_encoder_checkpoint(handle_.get(), &checkpoint);
+    if (status != SLUICE_OK) return Failed<Checkpoint>(status);
+    return {SLUICE_OK, {}, Checkpoint(checkpoint)};
+  }
+  sluice_status Restore(const Checkpoint& checkpoint) {
+    return sluice_encoder_restore(handle_.get(), checkpoint.handle_.get());
+  }
+  /// Ids of the next frame's tokens, for packs made with side information; both ends must be told.
+  sluice_status SetTokens(const std::vector<int32_t>& ids) {
+    return sluice_encoder_set_tokens(handle_.get(), ids.data(), ids.size());
+  }
+  /// The operating point of the frames that follow, 0 the finest; or a rate that the encoder meets by choosing.
+  sluice_status SetPoint(int point) { return sluice_encoder_set_point(handle_.get(), point); }
+  sluice_status SetTarget(double bits_per_token) { return sluice_encoder_set_target(handle_.get(), bits_per_token); }
 
  private:
   friend class Codec;
@@ -91,6 +124,23 @@ class Decoder {
     const sluice_status status = sluice_decoder_pull(handle_.get(), &hidden);
     if (status != SLUICE_OK) return Failed<Hidden>(status);
     return {SLUICE_OK, {}, hidden.values == nullptr ? Hidden() : Hidden::Copy(hidden)};
+  }
+
+  /// Takes back the last tokens of a stream of one row, at most 63, as the other end must at the same place.
+  sluice_status Trim(size_t tokens) { return sluice_decoder_trim(handle_.get(), tokens); }
+  /// The state now, and back to it on this or another such end of the same codec.
+  Outcome<Checkpoint> Keep() const {
+    sluice_checkpoint* checkpoint = nullptr;
+    const sluice_status status = sluice_decoder_checkpoint(handle_.get(), &checkpoint);
+    if (status != SLUICE_OK) return Failed<Checkpoint>(status);
+    return {SLUICE_OK, {}, Checkpoint(checkpoint)};
+  }
+  sluice_status Restore(const Checkpoint& checkpoint) {
+    return sluice_decoder_restore(handle_.get(), checkpoint.handle_.get());
+  }
+  /// Ids of the next frame's tokens, for packs made with side information; both ends must be told.
+  sluice_status SetTokens(const std::vector<int32_t>& ids) {
+    return sluice_decoder_set_tokens(handle_.get(), ids.data(), ids.size());
   }
 
  private:

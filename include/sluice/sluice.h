@@ -62,6 +62,7 @@ typedef struct sluice_bytes {
 typedef struct sluice_codec sluice_codec;
 typedef struct sluice_encoder sluice_encoder;
 typedef struct sluice_decoder sluice_decoder;
+typedef struct sluice_checkpoint sluice_checkpoint;
 
 /* "0.1.0". */
 SLUICE_API const char* sluice_version(void);
@@ -96,6 +97,20 @@ SLUICE_API sluice_status sluice_encoder_push(sluice_encoder* encoder, const slui
 /* The end of the stream. Nothing can be pushed afterwards. */
 SLUICE_API sluice_status sluice_encoder_finish(sluice_encoder* encoder, sluice_bytes* bytes);
 SLUICE_API void sluice_encoder_close(sluice_encoder* encoder);
+/* The operating point of the frames that follow, 0 the finest; or the rate that the encoder then meets by choosing among
+ * them, for codecs that have more than one. */
+SLUICE_API sluice_status sluice_encoder_set_point(sluice_encoder* encoder, int point);
+SLUICE_API sluice_status sluice_encoder_set_target(sluice_encoder* encoder, double bits_per_token);
+/* The ids of the next frame's tokens, for packs made with side information; both ends must be told. */
+SLUICE_API sluice_status sluice_encoder_set_tokens(sluice_encoder* encoder, const int32_t* ids, size_t count);
+/* Takes back the last tokens of a stream of one row, at most 63: what follows is coded as if they had not been. The other
+ * end must do the same before it takes the next frame. */
+SLUICE_API sluice_status sluice_encoder_trim(sluice_encoder* encoder, size_t tokens);
+/* The state after the frames so far, and back to it, as often as wanted, on this or any encoder of the same codec. Each
+ * end keeps its own, at the same places of the stream. A checkpoint must not outlive its codec. */
+SLUICE_API sluice_status sluice_encoder_checkpoint(const sluice_encoder* encoder, sluice_checkpoint** checkpoint);
+SLUICE_API sluice_status sluice_encoder_restore(sluice_encoder* encoder, const sluice_checkpoint* checkpoint);
+SLUICE_API void sluice_checkpoint_close(sluice_checkpoint* checkpoint);
 
 SLUICE_API sluice_status sluice_decoder_open(const sluice_codec* codec, sluice_decoder** decoder);
 /* Takes the next bytes of the stream, cut anywhere; they may be empty. */
@@ -104,6 +119,11 @@ SLUICE_API sluice_status sluice_decoder_feed(sluice_decoder* decoder, sluice_byt
  * asks for more bytes and harms nothing; after any other error the stream cannot be read on. */
 SLUICE_API sluice_status sluice_decoder_pull(sluice_decoder* decoder, sluice_hidden* hidden);
 SLUICE_API void sluice_decoder_close(sluice_decoder* decoder);
+/* As of the encoder. */
+SLUICE_API sluice_status sluice_decoder_set_tokens(sluice_decoder* decoder, const int32_t* ids, size_t count);
+SLUICE_API sluice_status sluice_decoder_trim(sluice_decoder* decoder, size_t tokens);
+SLUICE_API sluice_status sluice_decoder_checkpoint(const sluice_decoder* decoder, sluice_checkpoint** checkpoint);
+SLUICE_API sluice_status sluice_decoder_restore(sluice_decoder* decoder, const sluice_checkpoint* checkpoint);
 
 /* A .safetensors (its tensor `tensor`, or null: its only one) or .npy file into an archive that needs no codec. */
 SLUICE_API sluice_status sluice_archive_pack(const char* in, const char* tensor, const char* archive,

@@ -30,6 +30,9 @@ struct sluice_encoder {
 struct sluice_decoder {
   sluice::StreamDecoder decoder;
 };
+struct sluice_checkpoint {
+  std::unique_ptr<sluice::CodecCheckpoint> checkpoint;
+};
 
 namespace {
 
@@ -207,6 +210,80 @@ sluice_status sluice_decoder_pull(sluice_decoder* decoder, sluice_hidden* hidden
 }
 
 void sluice_decoder_close(sluice_decoder* decoder) { delete decoder; }
+
+sluice_status sluice_encoder_set_point(sluice_encoder* encoder, int point) {
+  return Guard([&]() -> Status {
+    SLUICE_RETURN_IF_ERROR(NotNull({encoder}));
+    return encoder->encoder.SetPoint(point);
+  });
+}
+
+sluice_status sluice_encoder_set_target(sluice_encoder* encoder, double bits_per_token) {
+  return Guard([&]() -> Status {
+    SLUICE_RETURN_IF_ERROR(NotNull({encoder}));
+    return encoder->encoder.SetTarget(bits_per_token);
+  });
+}
+
+sluice_status sluice_encoder_set_tokens(sluice_encoder* encoder, const int32_t* ids, size_t count) {
+  return Guard([&]() -> Status {
+    SLUICE_RETURN_IF_ERROR(NotNull({encoder, ids}));
+    return encoder->encoder.SetTokens({ids, count});
+  });
+}
+
+sluice_status sluice_encoder_trim(sluice_encoder* encoder, size_t tokens) {
+  return Guard([&]() -> Status {
+    SLUICE_RETURN_IF_ERROR(NotNull({encoder}));
+    return encoder->encoder.Trim(tokens);
+  });
+}
+
+sluice_status sluice_encoder_checkpoint(const sluice_encoder* encoder, sluice_checkpoint** checkpoint) {
+  return Guard([&]() -> Status {
+    SLUICE_RETURN_IF_ERROR(NotNull({encoder, checkpoint}));
+    *checkpoint = new sluice_checkpoint{encoder->encoder.Checkpoint()};
+    return OkStatus();
+  });
+}
+
+sluice_status sluice_encoder_restore(sluice_encoder* encoder, const sluice_checkpoint* checkpoint) {
+  return Guard([&]() -> Status {
+    SLUICE_RETURN_IF_ERROR(NotNull({encoder, checkpoint}));
+    return encoder->encoder.Restore(*checkpoint->checkpoint);
+  });
+}
+
+sluice_status sluice_decoder_set_tokens(sluice_decoder* decoder, const int32_t* ids, size_t count) {
+  return Guard([&]() -> Status {
+    SLUICE_RETURN_IF_ERROR(NotNull({decoder, ids}));
+    return decoder->decoder.SetTokens({ids, count});
+  });
+}
+
+sluice_status sluice_decoder_trim(sluice_decoder* decoder, size_t tokens) {
+  return Guard([&]() -> Status {
+    SLUICE_RETURN_IF_ERROR(NotNull({decoder}));
+    return decoder->decoder.Trim(tokens);
+  });
+}
+
+sluice_status sluice_decoder_checkpoint(const sluice_decoder* decoder, sluice_checkpoint** checkpoint) {
+  return Guard([&]() -> Status {
+    SLUICE_RETURN_IF_ERROR(NotNull({decoder, checkpoint}));
+    *checkpoint = new sluice_checkpoint{decoder->decoder.Checkpoint()};
+    return OkStatus();
+  });
+}
+
+sluice_status sluice_decoder_restore(sluice_decoder* decoder, const sluice_checkpoint* checkpoint) {
+  return Guard([&]() -> Status {
+    SLUICE_RETURN_IF_ERROR(NotNull({decoder, checkpoint}));
+    return decoder->decoder.Restore(*checkpoint->checkpoint);
+  });
+}
+
+void sluice_checkpoint_close(sluice_checkpoint* checkpoint) { delete checkpoint; }
 
 sluice_status sluice_archive_pack(const char* in, const char* tensor, const char* archive, sluice_fidelity fidelity,
                                   double bound) {

@@ -3,7 +3,9 @@
 #include <cmath>
 #include <filesystem>
 
+#include "base/file.h"
 #include "format/temporary_folder.h"
+#include "nets/context_sample.h"
 #include "sluice/codec.h"
 
 namespace sluice::api {
@@ -77,6 +79,76 @@ TEST(CInterfaceTest, RoundTripsAStreamCutIntoSingleBytes) {
     EXPECT_TRUE(ended);
     EXPECT_EQ(got, sent.size());
   }
+}
+
+// A pack of codec "context" with six operating points.
+Outcome<Codec> ContextPack(const TemporaryFolder& folder) {
+  ContextSample sample;
+  sample.shape = {.width = 16, .hidden = 11, .groups = 3, .points = 6, .names = TokenNames::kClasses, .ids = 10};
+  const std::string path = folder / "context.pack";
+  EXPECT_TRUE(WriteFileAtomic(path, sample.Make()).ok());
+  return Codec::Open(path);
+}
+
+TEST(CInterfaceTest, MatchesAContextStreamThatTookTokensBackAndWentBack) {
+  const TemporaryFolder folder;
+  auto codec = ContextPack(folder);
+  ASSERT_TRUE(codec) << codec.message;
+  auto encoder = codec->NewEncoder(16);
+  auto decoder = codec->NewDecoder();
+  ASSERT_TRUE(encoder && decoder);
+  const auto send = [&](uint64_t tokens) {
+    auto bytes = encoder->Push(Waves(1, tokens, 16));
+    EXPECT_TRUE(bytes) << bytes.message;
+    EXPECT_EQ(decoder->Feed(*bytes), SLUICE_OK);
+    auto frame = decoder->Pull();
+    EXPECT_TRUE(frame) << frame.message;
+    return *frame;
+  };
+  send(20);
+  auto sent = encoder->Keep();
+  auto received = decoder->Keep();
+  ASSERT_TRUE(sent && received);
+  const Hidden first = send(1);
+  EXPECT_LE(WorstError(first, Waves(1, 1, 16)), 0.5);
+  send(1);
+  ASSERT_EQ(encoder->Trim(2), SLUICE_OK);
+  ASSERT_EQ(decoder->Trim(2), SLUICE_OK);
+  EXPECT_EQ(send(1).values, first.values) << "as if the two had not been";
+  send(100);
+  ASSERT_EQ(encoder->Restore(*sent), SLUICE_OK);
+  ASSERT_EQ(decoder->Restore(*received), SLUICE_OK);
+  EXPECT_EQ(send(1).values, first.values) << "more than can be taken back";
+  EXPECT_EQ(encoder->Trim(64), SLUICE_INVALID_ARGUMENT);
+  EXPECT_EQ(encoder->Restore(*received), SLUICE_INVALID_ARGUMENT);
+  EXPECT_EQ(encoder->SetPoint(6), SLUICE_INVALID_ARGUMENT);
+  ASSERT_EQ(encoder->SetPoint(5), SLUICE_OK);
+  const auto coarse = encoder->Push(Waves(1, 64, 16));
+  ASSERT_EQ(encoder->SetPoint(0), SLUICE_OK);
+  const auto fine = encoder->Push(Waves(1, 64, 16));
+  ASSERT_TRUE(coarse && fine);
+  EXPECT_LT(coarse.value->size(), fine.value->size());
+  EXPECT_EQ(encoder->SetTarget(-1), SLUICE_INVALID_ARGUMENT);
+  EXPECT_EQ(encoder->SetTarget(40), SLUICE_OK);
+}
+
+TEST(CInterfaceTest, RejectsDamagedContextFramesForGood) {
+  const TemporaryFolder folder;
+  auto codec = ContextPack(folder);
+  auto encoder = codec->NewEncoder(16);
+  auto decoder = codec->NewDecoder();
+  auto bytes = encoder->Push(Waves(1, 30, 16));
+  ASSERT_TRUE(bytes) << bytes.message;
+  (*bytes)[bytes->size() - 20] ^= 4;
+  EXPECT_EQ(decoder->Feed(*bytes), SLUICE_OK);
+  EXPECT_EQ(decoder->Pull().status, SLUICE_CORRUPT);
+  EXPECT_EQ(decoder->Pull().status, SLUICE_CORRUPT);
+  EXPECT_EQ(decoder->Trim(1), SLUICE_CORRUPT) << "the state after an error is of no use";
+  Hidden bad = Waves(1, 3, 16);
+  bad.values[2 * 16 + 5] = INFINITY;
+  const auto refused = encoder->Push(bad);
+  EXPECT_EQ(refused.status, SLUICE_INVALID_ARGUMENT);
+  EXPECT_NE(refused.message.find("token 2, channel 5"), std::string::npos) << refused.message;
 }
 
 TEST(CInterfaceTest, RoundTripsAnArchive) {

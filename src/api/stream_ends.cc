@@ -44,6 +44,27 @@ Result<std::span<const uint8_t>> StreamEncoder::Finish() {
   return std::span<const uint8_t>(out_);
 }
 
+Status StreamEncoder::SetPoint(int point) {
+  if (encoder_) return encoder_->SetPoint(point);
+  return point == 0 ? OkStatus() : InvalidArgument(fmt::format("operating point {} of a plain codec", point));
+}
+
+Status StreamEncoder::SetTarget(double bits_per_token) {
+  if (encoder_) return encoder_->SetTarget(bits_per_token);
+  return InvalidArgument("a target rate for a plain codec");
+}
+
+Status StreamEncoder::SetTokens(std::span<const int32_t> ids) {
+  return encoder_ ? encoder_->SetTokens(ids) : OkStatus();
+}
+Status StreamEncoder::Trim(size_t tokens) { return encoder_ ? encoder_->Trim(tokens) : OkStatus(); }
+std::unique_ptr<CodecCheckpoint> StreamEncoder::Checkpoint() const {
+  return encoder_ ? encoder_->Checkpoint() : std::make_unique<CodecCheckpoint>();
+}
+Status StreamEncoder::Restore(const CodecCheckpoint& checkpoint) {
+  return encoder_ ? encoder_->Restore(checkpoint) : OkStatus();
+}
+
 StreamDecoder::StreamDecoder(const AnyCodec& codec) : codec_(&codec) {
   if (codec.pack() != nullptr) decoder_ = codec.pack()->NewDecoder();
 }
@@ -93,6 +114,22 @@ Result<const HiddenStates*> StreamDecoder::Pull() {
     reader_.reset();
   }
   return status;
+}
+
+Status StreamDecoder::SetTokens(std::span<const int32_t> ids) {
+  SLUICE_RETURN_IF_ERROR(failed_);
+  return decoder_ ? decoder_->SetTokens(ids) : OkStatus();
+}
+Status StreamDecoder::Trim(size_t tokens) {
+  SLUICE_RETURN_IF_ERROR(failed_);
+  return decoder_ ? decoder_->Trim(tokens) : OkStatus();
+}
+std::unique_ptr<CodecCheckpoint> StreamDecoder::Checkpoint() const {
+  return decoder_ ? decoder_->Checkpoint() : std::make_unique<CodecCheckpoint>();
+}
+Status StreamDecoder::Restore(const CodecCheckpoint& checkpoint) {
+  SLUICE_RETURN_IF_ERROR(failed_);
+  return decoder_ ? decoder_->Restore(checkpoint) : OkStatus();
 }
 
 }  // namespace sluice

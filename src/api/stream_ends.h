@@ -20,6 +20,14 @@ class StreamEncoder {
   Result<std::span<const uint8_t>> Push(const HiddenStates& hidden);
   Result<std::span<const uint8_t>> Finish();
 
+  // As FrameEncoder; a plain codec has one point, knows no ids, and has no state to take back.
+  Status SetPoint(int point);
+  Status SetTarget(double bits_per_token);
+  Status SetTokens(std::span<const int32_t> ids);
+  Status Trim(size_t tokens);
+  std::unique_ptr<CodecCheckpoint> Checkpoint() const;
+  Status Restore(const CodecCheckpoint& checkpoint);
+
  private:
   StreamEncoder(const AnyCodec& codec, StreamWriter writer, uint32_t width);
 
@@ -39,6 +47,12 @@ class StreamDecoder {
   /// The next frame, without rows at the end of the stream; it lives until the next call. Errors: Truncated when more
   /// bytes are needed, which harms nothing; the others are final: the same comes from every later call.
   Result<const HiddenStates*> Pull();
+
+  // As FrameDecoder. Errors: those of Pull after a final one.
+  Status SetTokens(std::span<const int32_t> ids);
+  Status Trim(size_t tokens);
+  std::unique_ptr<CodecCheckpoint> Checkpoint() const;
+  Status Restore(const CodecCheckpoint& checkpoint);
 
  private:
   Status ReadNext();

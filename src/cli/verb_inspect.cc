@@ -99,6 +99,7 @@ Result<ordered_json> InspectPack(const fs::path& path) {
   SLUICE_ASSIGN_OR_RETURN(const Pack pack, Pack::Open(path));
   // A pack of a codec that this build does not know can still be looked at.
   const auto codec = PackCodec::Open(path);
+  const CodecCost cost = codec.ok() ? (*codec)->MultiplyAdds() : CodecCost();
   const PackInfo& info = pack.info();
   uint64_t tables = 0, entries = 0;
   for (const auto& [name, list] : pack.tables()) {
@@ -124,7 +125,9 @@ Result<ordered_json> InspectPack(const fs::path& path) {
                          {"precision_bits", info.precision_bits},
                          {"flags", info.flags},
                          {"bytes", pack.bytes()},
-                         {"multiply_adds_per_token", codec.ok() ? (*codec)->MultiplyAdds() : 0},
+                         {"multiply_adds_per_token", cost.encode + cost.decode},
+                         {"multiply_adds_of_encode", cost.encode},
+                         {"multiply_adds_of_decode", cost.decode},
                          {"tables", tables},
                          {"table_entries", entries},
                          {"operating_points", points},

@@ -172,10 +172,14 @@ void ContextFloats::FoldGains(std::vector<float>& axes, std::vector<float>& inve
   }
 }
 
-uint64_t ContextFloats::MultiplyAdds() const {
+uint64_t ContextFloats::EncodeMultiplyAdds() const {
+  return DecodeMultiplyAdds() + class_axes_.rows() * class_axes_.cols() + class_means_.rows() * class_means_.cols();
+}
+
+uint64_t ContextFloats::DecodeMultiplyAdds() const {
   uint64_t sum = 0;
-  for (const FloatPanels& block : forward_) sum += 2 * block.rows() * block.cols();
-  return sum + class_axes_.rows() * class_axes_.cols() + class_means_.rows() * class_means_.cols();
+  for (const FloatPanels& block : backward_) sum += block.rows() * block.cols();
+  return sum;
 }
 
 void ContextFloats::MakeShifts() {

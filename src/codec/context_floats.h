@@ -21,8 +21,9 @@ class ContextFloats {
   static Result<ContextFloats> FromPack(const Pack& pack, size_t classes);
 
   size_t width() const { return offset_.size(); }
-  /// Multiply-adds a token of encoding and decoding together.
-  uint64_t MultiplyAdds() const;
+  /// Multiply-adds a token.
+  uint64_t EncodeMultiplyAdds() const;
+  uint64_t DecodeMultiplyAdds() const;
 
   /// What one end works in, a block of tokens long whatever the frame. Threads: one at a time.
   struct Work {

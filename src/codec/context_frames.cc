@@ -20,12 +20,19 @@ Status AsDamage(const Status& status) {
   return status.code() == StatusCode::kInvalidArgument ? Corrupt(status.message()) : status;
 }
 
+Status AfterAnError(std::string_view end) {
+  return InvalidArgument(fmt::format("the {} met an error before: its stream cannot go on", end));
+}
+
 class ContextPackCodec final : public PackCodec {
  public:
   ContextPackCodec(Pack pack, ContextParts parts, ContextFloats floats)
       : PackCodec(std::move(pack)), parts_(std::move(parts)), floats_(std::move(floats)) {}
 
-  uint64_t MultiplyAdds() const override { return floats_.MultiplyAdds() + 2 * parts_.weights.shape.MultiplyAdds(); }
+  CodecCost MultiplyAdds() const override {
+    const uint64_t network = parts_.weights.shape.MultiplyAdds();
+    return {floats_.EncodeMultiplyAdds() + network, floats_.DecodeMultiplyAdds() + network};
+  }
   std::unique_ptr<FrameEncoder> NewEncoder() const override;
   std::unique_ptr<FrameDecoder> NewDecoder() const override;
 
@@ -52,6 +59,28 @@ class ContextPackCodec final : public PackCodec {
   ContextFloats floats_;
 };
 
+// Of one end of the codec whose parts these are.
+class ContextCheckpoint final : public CodecCheckpoint {
+ public:
+  ContextCheckpoint(const ContextParts& parts, bool encoder, ContextEnd::Memory memory)
+      : parts_(parts), encoder_(encoder), memory_(std::move(memory)) {}
+
+  static Status Restore(const CodecCheckpoint& checkpoint, const ContextParts& parts, bool encoder, ContextEnd& end) {
+    const auto* const own = dynamic_cast<const ContextCheckpoint*>(&checkpoint);
+    if (own == nullptr || &own->parts_ != &parts) return InvalidArgument("a checkpoint of another codec");
+    if (own->encoder_ != encoder) {
+      return InvalidArgument(fmt::format("a checkpoint of the {} end", encoder ? "receiving" : "sending"));
+    }
+    end.Return(own->memory_);
+    return OkStatus();
+  }
+
+ private:
+  const ContextParts& parts_;
+  bool encoder_;
+  ContextEnd::Memory memory_;
+};
+
 class ContextEncoder final : public FrameEncoder {
  public:
   explicit ContextEncoder(const ContextPackCodec& codec) : codec_(codec), end_(codec.parts()) {}
@@ -76,6 +105,13 @@ class ContextEncoder final : public FrameEncoder {
     return OkStatus();
   }
   Status Trim(size_t tokens) override { return end_.Trim(tokens); }
+  std::unique_ptr<CodecCheckpoint> Checkpoint() const override {
+    return std::make_unique<ContextCheckpoint>(codec_.parts(), true, end_.Remember());
+  }
+  Status Restore(const CodecCheckpoint& checkpoint) override {
+    if (failed_) return AfterAnError("encoder");
+    return ContextCheckpoint::Restore(checkpoint, codec_.parts(), true, end_);
+  }
   Status Push(MatrixView<const float> hidden, uint32_t batch, StreamWriter& writer) override;
 
  private:
@@ -88,6 +124,7 @@ class ContextEncoder final : public FrameEncoder {
   ContextIntegers integers_;
   ContextFloats::Work work_;
   std::vector<uint8_t> payload_;
+  TokenPayload token_;
   int point_ = 0;
   double target_ = 0;  // bits a token; 0: none
   bool failed_ = false;
@@ -103,6 +140,13 @@ class ContextDecoder final : public FrameDecoder {
     return OkStatus();
   }
   Status Trim(size_t tokens) override { return end_.Trim(tokens); }
+  std::unique_ptr<CodecCheckpoint> Checkpoint() const override {
+    return std::make_unique<ContextCheckpoint>(codec_.parts(), false, end_.Remember());
+  }
+  Status Restore(const CodecCheckpoint& checkpoint) override {
+    if (failed_) return AfterAnError("decoder");
+    return ContextCheckpoint::Restore(checkpoint, codec_.parts(), false, end_);
+  }
   Result<Matrix<float>> Pull(const Frame& frame, StreamReader& reader) override;
 
  private:
@@ -153,8 +197,8 @@ Status ContextEncoder::Write(uint32_t batch, int point, StreamWriter& writer) {
   SLUICE_RETURN_IF_ERROR(end_.BeginFrame(batch, fresh));
   const size_t count = integers_.latents.size() / codec_.shape().width;
   if (count == 1 && writer.TakesTokens()) {
-    SLUICE_ASSIGN_OR_RETURN(const TokenPayload payload, end_.EncodeToken(integers_, point, writer));
-    return writer.AddToken(payload.bits, payload.bytes, {integers_.classes, integers_.latents});
+    end_.EncodeToken(integers_, point, writer.rolling(), token_);
+    return writer.AddToken(token_.bits, token_.bytes, {integers_.classes, integers_.latents});
   }
   SLUICE_RETURN_IF_ERROR(end_.EncodeChunk(integers_, point, payload_));
   const std::span<const uint8_t> section = payload_;
@@ -163,7 +207,7 @@ Status ContextEncoder::Write(uint32_t batch, int point, StreamWriter& writer) {
 }
 
 Status ContextEncoder::Push(MatrixView<const float> hidden, uint32_t batch, StreamWriter& writer) {
-  if (failed_) return InvalidArgument("the encoder met an error before: its stream cannot go on");
+  if (failed_) return AfterAnError("encoder");
   if (batch == 0 || hidden.rows() == 0 || hidden.rows() % batch != 0) {
     return InvalidArgument(fmt::format("{} tokens in {} rows of equal length", hidden.rows(), batch));
   }
@@ -200,7 +244,7 @@ Status ContextDecoder::Decode(const Frame& frame, StreamReader& reader) {
 }
 
 Result<Matrix<float>> ContextDecoder::Pull(const Frame& frame, StreamReader& reader) {
-  if (failed_) return InvalidArgument("the decoder met an error before: its stream cannot go on");
+  if (failed_) return AfterAnError("decoder");
   const Status decoded = Decode(frame, reader);
   if (!decoded.ok()) {
     failed_ = decoded.code() != StatusCode::kTruncated && decoded.code() != StatusCode::kInvalidArgument;
@@ -239,7 +283,11 @@ Result<ContextParts> ContextParts::FromPack(const Pack& pack) {
 }
 
 ContextEnd::ContextEnd(const ContextParts& parts, const IntegerKernels& kernels, const RansKernels& rans)
-    : parts_(parts), engine_(parts.weights, kernels), encoder_(parts.tables, rans), rans_(rans) {}
+    : parts_(parts),
+      engine_(parts.weights, kernels),
+      encoder_(parts.tables, rans),
+      token_encoder_(*TokenEncoder::Create(parts.tables.precision())),
+      rans_(rans) {}
 
 Status ContextEnd::BeginFrame(uint32_t rows, bool fresh) {
   if (!fresh && !states_.empty() && rows != rows_) {
@@ -261,6 +309,7 @@ Status ContextEnd::Trim(size_t tokens) {
 void ContextEnd::Return(const Memory& memory) {
   states_ = memory.rows;
   point_ = memory.point;
+  if (!fresh_ && !states_.empty()) rows_ = static_cast<uint32_t>(states_.size());
 }
 
 void ContextEnd::Resize(size_t elements) {
@@ -318,24 +367,23 @@ Status ContextEnd::EncodeChunk(const ContextIntegers& integers, int point, std::
   return OkStatus();
 }
 
-Result<TokenPayload> ContextEnd::EncodeToken(const ContextIntegers& integers, int point, const StreamWriter& writer) {
+void ContextEnd::EncodeToken(const ContextIntegers& integers, int point, uint32_t rolling, TokenPayload& payload) {
   const ContextShape& shape = parts_.weights.shape;
   Resize(shape.width);
-  SLUICE_ASSIGN_OR_RETURN(TokenEncoder encoder, TokenEncoder::Create(parts_.tables.precision()));
   if (shape.points > 1) {
-    encoder.Push(PointInterval(point == point_));
-    if (point != point_) encoder.PushBits(static_cast<uint32_t>(point), kPointBits);
+    token_encoder_.Push(PointInterval(point == point_));
+    if (point != point_) token_encoder_.PushBits(static_cast<uint32_t>(point), kPointBits);
   }
   point_ = point;
   ContextState& state = Row(0);
   if (!integers.classes.empty()) {
-    EncodeStatic(parts_.classes[static_cast<size_t>(state.last_id())], integers.classes[0], encoder);
+    EncodeStatic(parts_.classes[static_cast<size_t>(state.last_id())], integers.classes[0], token_encoder_);
   }
   engine_.Predict(point, integers.ids(), integers.latents, state, mean_q4_, scales_);
   for (size_t j = 0; j < shape.width; ++j) {
-    EncodeGaussian(parts_.tables.tables(), integers.latents[j], mean_q4_[j], scales_[j], encoder);
+    EncodeGaussian(parts_.tables.tables(), integers.latents[j], mean_q4_[j], scales_[j], token_encoder_);
   }
-  return encoder.Finish(RollingChecksum(writer.rolling(), {integers.classes, integers.latents}));
+  token_encoder_.Finish(RollingChecksum(rolling, {integers.classes, integers.latents}), payload);
 }
 
 template <typename Take>

@@ -52,8 +52,8 @@ class ContextEnd {
 
   /// The payload of a chunk frame. Needs: BeginFrame; ids and latents of the right sizes.
   Status EncodeChunk(const ContextIntegers& integers, int point, std::vector<uint8_t>& payload);
-  /// The payload of a token frame of one row.
-  Result<TokenPayload> EncodeToken(const ContextIntegers& integers, int point, const StreamWriter& writer);
+  /// The payload of a token frame of one row. `rolling`: of the stream before it.
+  void EncodeToken(const ContextIntegers& integers, int point, uint32_t rolling, TokenPayload& payload);
   /// Inverse. `integers`: sizes are set, and the token ids when they are known; the rest is filled in.
   /// Errors: Truncated, Corrupt.
   Status DecodeChunk(std::span<const uint8_t> payload, ContextIntegers& integers);
@@ -88,6 +88,7 @@ class ContextEnd {
   const ContextParts& parts_;
   ContextEngine engine_;
   GaussianArrayEncoder encoder_;
+  TokenEncoder token_encoder_;
   const RansKernels& rans_;
   std::vector<ContextState> states_;
   std::vector<int32_t> mean_q4_;

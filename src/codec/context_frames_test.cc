@@ -1,6 +1,7 @@
 // Codec "context" from the outside: streams come back from any cutting, take nothing on trust, and change their rate.
 #include "codec/context_frames.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -226,6 +227,86 @@ TEST_P(ContextFramesTest, MatchesAStreamThatNeverHadTheTokensTakenBack) {
   EXPECT_EQ(encoder->Trim(1).code(), StatusCode::kInvalidArgument);
 }
 
+TEST_P(ContextFramesTest, MatchesAStreamThatWentBackToACheckpoint) {
+  const Matrix<float> hidden = Hidden(40);
+  StreamWriter writer = *StreamWriter::ToMemory(codec_->Header(DType::kF32));
+  std::vector<uint8_t> bytes = writer.Take();
+  StreamReader reader = *StreamReader::FromBytes(bytes);
+  auto encoder = codec_->NewEncoder();
+  auto decoder = codec_->NewDecoder();
+  const auto send = [&](size_t from, size_t to) -> Matrix<float> {
+    EXPECT_TRUE(encoder->SetTokens(Ids(from, to - from)).ok() && decoder->SetTokens(Ids(from, to - from)).ok());
+    EXPECT_TRUE(encoder->Push(hidden.View().Rows(from, to), 1, writer).ok());
+    bytes = writer.Take();
+    reader.Continue(bytes);
+    auto rows = decoder->Pull(**reader.Next(), reader);
+    EXPECT_TRUE(rows.ok()) << rows.status().ToString();
+    return rows.ok() ? std::move(*rows) : Matrix<float>();
+  };
+  send(0, 10);
+  const auto sent = encoder->Checkpoint(), received = decoder->Checkpoint();
+  const Matrix<float> once = send(10, 11), rest = send(11, 40);
+  // More than Trim can take back, twice, the second time on other ends.
+  for (int time = 0; time < 2; ++time) {
+    if (time == 1) {
+      encoder = codec_->NewEncoder();
+      decoder = codec_->NewDecoder();
+    }
+    ASSERT_TRUE(encoder->Restore(*sent).ok() && decoder->Restore(*received).ok());
+    const Matrix<float> again = send(10, 11), then = send(11, 40);
+    EXPECT_TRUE(std::equal(once.data(), once.data() + kWidth, again.data()));
+    EXPECT_TRUE(std::equal(rest.data(), rest.data() + 29 * kWidth, then.data()));
+  }
+  EXPECT_EQ(encoder->Restore(*received).code(), StatusCode::kInvalidArgument) << "the other end's";
+  const auto other = *PackCodec::Make(*Pack::FromBytes(bytes_));
+  EXPECT_EQ(other->NewEncoder()->Restore(*sent).code(), StatusCode::kInvalidArgument) << "another codec's";
+}
+
+TEST_P(ContextFramesTest, RoundTripsOutliersOfAThousandDeviationsToTheSameIntegers) {
+  // At every point and in every channel once, in chunks and in token frames: what comes back are the integers that
+  // went.
+  const ContextParts parts = *ContextParts::FromPack(*Pack::FromBytes(bytes_));
+  const bool classes = GetParam() == TokenNames::kClasses, named = GetParam() == TokenNames::kTokens;
+  const ContextSample sample = SampleOf(GetParam());
+  ContextEnd sender(parts), receiver(parts);
+  SampleNumbers random(12);
+  for (size_t j = 0; j < kWidth; ++j) {
+    ContextIntegers sent, got;
+    const size_t tokens = 5;
+    if (classes) sent.classes = Ids(j, tokens);
+    if (named) sent.tokens = got.tokens = Ids(j, tokens);
+    for (size_t i = 0; i < tokens * kWidth; ++i) sent.latents.push_back(random.Bell(sample.Deviation(i % kWidth)));
+    sent.latents[2 * kWidth + j] = (j % 2 == 0 ? 1000 : -1000) * sample.Deviation(j) / 16;
+    std::vector<uint8_t> payload;
+    ASSERT_TRUE(sender.BeginFrame(1, false).ok());
+    ASSERT_TRUE(sender.EncodeChunk(sent, static_cast<int>(j % 6), payload).ok());
+    got.classes.resize(sent.classes.size());
+    got.latents.resize(sent.latents.size());
+    ASSERT_TRUE(receiver.BeginFrame(1, false).ok() && receiver.DecodeChunk(payload, got).ok());
+    ASSERT_EQ(got.latents, sent.latents) << j;
+    ASSERT_EQ(got.classes, sent.classes) << j;
+  }
+}
+
+TEST_P(ContextFramesTest, RejectsInfinityNamingTokenAndChannel) {
+  StreamWriter writer = *StreamWriter::ToMemory(codec_->Header(DType::kF32));
+  const auto encoder = codec_->NewEncoder();
+  for (const float bad : {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),
+                          std::numeric_limits<float>::signaling_NaN()}) {
+    // Behind the first block of tokens as well.
+    for (const size_t token : {0, 95, 96, 199}) {
+      Matrix<float> hidden = Hidden(200);
+      hidden.row(token)[kWidth - 1] = bad;
+      ASSERT_TRUE(encoder->SetTokens(Ids(0, 200)).ok());
+      const Status status = encoder->Push(hidden.View(), 1, writer);
+      EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+      EXPECT_NE(status.message().find(fmt::format("token {}, channel {}", token, kWidth - 1)), std::string::npos)
+          << status.message();
+    }
+  }
+  EXPECT_EQ(writer.tokens_written(), 0u);
+}
+
 INSTANTIATE_TEST_SUITE_P(Names, ContextFramesTest,
                          testing::Values(TokenNames::kNone, TokenNames::kTokens, TokenNames::kClasses));
 
@@ -269,6 +350,63 @@ TEST(ContextPackTest, RejectsOtherPacksAndPoints) {
   Matrix<float> wide(2, kWidth + 1);
   StreamWriter again = *StreamWriter::ToMemory(codec->Header(DType::kF32));
   EXPECT_EQ(encoder->Push(wide.View(), 1, again).code(), StatusCode::kInvalidArgument);
+}
+
+TEST(ContextPackTest, RejectsStreamsOfAnotherModelCutOrWidth) {
+  const auto bytes = SampleOf(TokenNames::kClasses).Make();
+  const auto codec = *PackCodec::Make(*Pack::FromBytes(bytes));
+  const StreamHeader own = codec->Header(DType::kF32);
+  EXPECT_TRUE(codec->CheckHeader(own).ok());
+  const auto differs = [&](const char* what, auto change) {
+    StreamHeader header = own;
+    change(header);
+    const Status status = codec->CheckHeader(header);
+    EXPECT_EQ(status.code(), StatusCode::kMismatch) << what;
+    EXPECT_NE(status.message().find(what), std::string::npos) << status.message();
+  };
+  differs("model id", [](StreamHeader& h) { h.model_id ^= 1; });
+  differs("codec id", [](StreamHeader& h) { h.codec_id ^= 1; });
+  differs("cut", [](StreamHeader& h) { ++h.cut; });
+  differs("width", [](StreamHeader& h) { ++h.width; });
+  differs("precision", [](StreamHeader& h) { --h.precision_bits; });
+  differs("flags", [](StreamHeader& h) { h.flags ^= kSideTokens; });
+}
+
+TEST(ContextPackTest, RejectsPacksThatAreCutOffFlippedOrForeign) {
+  const auto bytes = SampleOf(TokenNames::kClasses).Make();
+  const auto open = [](std::span<const uint8_t> pack) -> Status {
+    SLUICE_ASSIGN_OR_RETURN(Pack made, Pack::FromBytes(pack));
+    return PackCodec::Make(std::move(made)).status();
+  };
+  ASSERT_TRUE(open(bytes).ok());
+  for (size_t size = 0; size < bytes.size(); size += 1 + size / 50) {
+    const StatusCode code = open(std::span(bytes).first(size)).code();
+    EXPECT_TRUE(code == StatusCode::kTruncated || code == StatusCode::kCorrupt) << size;
+  }
+  for (size_t at = 0; at < bytes.size(); at += 1 + bytes.size() / 997) {
+    auto damaged = bytes;
+    damaged[at] ^= 0x10;
+    const StatusCode code = open(damaged).code();
+    // A version of its own is newer, not damaged.
+    EXPECT_TRUE(code == StatusCode::kCorrupt || code == StatusCode::kTruncated || code == StatusCode::kUnsupported)
+        << at << " " << StatusCodeName(code);
+  }
+  auto longer = bytes;
+  longer.push_back(0);
+  EXPECT_EQ(open(longer).code(), StatusCode::kCorrupt);
+}
+
+TEST(ContextPackTest, CostsATenthOfABlockWithPresetFast) {
+  ContextSample sample;
+  sample.shape = {.width = 768, .hidden = 64, .groups = 4, .points = 1, .names = TokenNames::kClasses, .ids = 1024};
+  sample.block = 64;
+  sample.class_width = 32;
+  const auto bytes = sample.Make();
+  const CodecCost cost = (*PackCodec::Make(*Pack::FromBytes(bytes)))->MultiplyAdds();
+  const uint64_t network = 3 * 768 * 64 + 2 * 64 * 64, transform = 768 * 64;
+  EXPECT_EQ(cost.decode, network + transform);
+  EXPECT_EQ(cost.encode, network + transform + 32 * 768 + 1024 * 32);
+  EXPECT_LE(static_cast<double>(cost.encode + cost.decode), 0.1 * 7.08e6) << "a tenth of a block of GPT-2";
 }
 
 }  // namespace

@@ -21,6 +21,12 @@ Status FrameEncoder::Trim(size_t /*tokens*/) { return OkStatus(); }
 Status FrameDecoder::SetTokens(std::span<const int32_t> /*ids*/) { return OkStatus(); }
 Status FrameDecoder::Trim(size_t /*tokens*/) { return OkStatus(); }
 
+// A codec whose frames do not depend on each other has nothing to keep.
+std::unique_ptr<CodecCheckpoint> FrameEncoder::Checkpoint() const { return std::make_unique<CodecCheckpoint>(); }
+Status FrameEncoder::Restore(const CodecCheckpoint& /*checkpoint*/) { return OkStatus(); }
+std::unique_ptr<CodecCheckpoint> FrameDecoder::Checkpoint() const { return std::make_unique<CodecCheckpoint>(); }
+Status FrameDecoder::Restore(const CodecCheckpoint& /*checkpoint*/) { return OkStatus(); }
+
 Result<std::unique_ptr<PackCodec>> PackCodec::Open(const std::filesystem::path& path) {
   SLUICE_ASSIGN_OR_RETURN(Pack pack, Pack::Open(path));
   auto codec = Make(std::move(pack));

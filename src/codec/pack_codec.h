@@ -16,6 +16,12 @@ namespace sluice {
 /// How many tokens of a stream can be taken back.
 inline constexpr size_t kMostTrim = 63;
 
+/// What the frames that follow depend on, kept by one end to come back to. Threads: immutable.
+class CodecCheckpoint {
+ public:
+  virtual ~CodecCheckpoint() = default;
+};
+
 /// The sending end of one stream. Threads: one at a time.
 class FrameEncoder {
  public:
@@ -38,6 +44,11 @@ class FrameEncoder {
   /// Takes back the last tokens of a stream of one row: what follows is coded as if they had not been. The other end
   /// must do the same at the same place. Errors: InvalidArgument for more than kMostTrim, or than there were.
   virtual Status Trim(size_t tokens);
+  /// The state after the frames so far, which any end of the same codec and direction can take up. Cost: a copy of the
+  /// state, constant. The other end must keep its own and take it up at the same places.
+  virtual std::unique_ptr<CodecCheckpoint> Checkpoint() const;
+  /// Errors: InvalidArgument for a checkpoint of another codec or direction, or after an error.
+  virtual Status Restore(const CodecCheckpoint& checkpoint);
 };
 
 /// The receiving end of one stream. Threads: one at a time.
@@ -52,6 +63,13 @@ class FrameDecoder {
   /// As FrameEncoder.
   virtual Status SetTokens(std::span<const int32_t> ids);
   virtual Status Trim(size_t tokens);
+  virtual std::unique_ptr<CodecCheckpoint> Checkpoint() const;
+  virtual Status Restore(const CodecCheckpoint& checkpoint);
+};
+
+/// Multiply-adds a token of both ends.
+struct CodecCost {
+  uint64_t encode = 0, decode = 0;
 };
 
 /// A codec that a pack holds, torch-free: it makes and reads streams of kind 3.
@@ -73,8 +91,8 @@ class PackCodec {
   /// Errors: Mismatch when a stream is not this codec's, saying what differs.
   Status CheckHeader(const StreamHeader& header) const;
 
-  /// Of encoding and decoding one token together; 0 where it is not counted.
-  virtual uint64_t MultiplyAdds() const { return 0; }
+  /// 0 where it is not counted.
+  virtual CodecCost MultiplyAdds() const { return {}; }
 
   virtual std::unique_ptr<FrameEncoder> NewEncoder() const = 0;
   virtual std::unique_ptr<FrameDecoder> NewDecoder() const = 0;

@@ -111,13 +111,19 @@ void TokenEncoder::PushBits(uint32_t value, int count) {
 }
 
 TokenPayload TokenEncoder::Finish(uint32_t rolling) {
+  TokenPayload payload;
+  Finish(rolling, payload);
+  return payload;
+}
+
+void TokenEncoder::Finish(uint32_t rolling, TokenPayload& payload) {
   const Ending ending = EndingOf(low_, range_);
   low_ = (ending.first + rolling % ending.count) << (8 * ending.dropped);
   Carry();
   for (size_t left = kWindowBytes - ending.dropped; left > 0; --left) MoveOut();
-  TokenPayload payload{out_[0], {out_.begin() + 1, out_.end()}};
+  payload.bits = out_[0];
+  payload.bytes.assign(out_.begin() + 1, out_.end());
   Restart();
-  return payload;
 }
 
 Result<TokenDecoder> TokenDecoder::Create(uint8_t bits, std::span<const uint8_t> bytes, int precision) {

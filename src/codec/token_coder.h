@@ -33,6 +33,8 @@ class TokenEncoder {
   /// Gives what was encoded and leaves the encoder empty. `rolling`: the stream's rolling checksum, these values
   /// included.
   TokenPayload Finish(uint32_t rolling);
+  /// The same into memory that is kept from token to token.
+  void Finish(uint32_t rolling, TokenPayload& payload);
 
  private:
   explicit TokenEncoder(int precision) : precision_(precision) { Restart(); }

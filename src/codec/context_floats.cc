@@ -115,9 +115,10 @@ float CentroidOf(double distance, double sigma) {
 
 }  // namespace
 
-Result<ContextFloats> ContextFloats::FromPack(const Pack& pack, size_t classes) {
+Result<ContextFloats> ContextFloats::FromPack(const Pack& pack, size_t classes, const FloatKernels& kernels) {
   const uint64_t d = pack.info().width;
   ContextFloats made;
+  made.kernels_ = &kernels;
   SLUICE_ASSIGN_OR_RETURN(made.offset_, ReadFloats(pack, "offset", {d}));
   SLUICE_ASSIGN_OR_RETURN(made.gain_, ReadFloats(pack, "gain", {d}));
   SLUICE_ASSIGN_OR_RETURN(made.centroid_, ReadFloats(pack, "centroid", {d}));

@@ -17,8 +17,9 @@ namespace sluice {
 class ContextFloats {
  public:
   /// Errors: Corrupt for a tensor that is missing, of another shape, not finite, or an order that is no permutation.
-  /// Data: `classes`, how many there are; 0: none.
-  static Result<ContextFloats> FromPack(const Pack& pack, size_t classes);
+  /// Data: `classes`, how many there are; 0: none. `kernels` are for tests.
+  static Result<ContextFloats> FromPack(const Pack& pack, size_t classes,
+                                        const FloatKernels& kernels = BestFloatKernels());
 
   size_t width() const { return offset_.size(); }
   /// Multiply-adds a token.
@@ -48,7 +49,7 @@ class ContextFloats {
   void MoveToCentroids(const int32_t* latents, const int32_t* mean_q4, const uint8_t* scales, float step,
                        float* turned) const;
 
-  const FloatKernels* kernels_ = &BestFloatKernels();
+  const FloatKernels* kernels_ = nullptr;
   std::vector<float> offset_, gain_, centroid_;
   std::vector<int32_t> order_;
   std::vector<FloatPanels> forward_, backward_;  // blocks along the diagonal, gains included

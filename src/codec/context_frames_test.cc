@@ -352,6 +352,38 @@ TEST(ContextPackTest, RejectsOtherPacksAndPoints) {
   EXPECT_EQ(encoder->Push(wide.View(), 1, again).code(), StatusCode::kInvalidArgument);
 }
 
+// What floats decide differs between machines; what they sent, every other machine must read.
+TEST(ContextKernelsTest, RoundTripsFromHiddenStatesBetweenAllKernels) {
+  const auto bytes = SampleOf(TokenNames::kClasses).Make();
+  const Pack pack = *Pack::FromBytes(bytes);
+  const ContextParts parts = *ContextParts::FromPack(pack);
+  const Matrix<float> hidden = Hidden(130, 3);
+  size_t pairs = 0;
+  for (const FloatKernels& floats : AllFloatKernels()) {
+    const ContextFloats analysis = *ContextFloats::FromPack(pack, 10, floats);
+    ContextIntegers sent;
+    sent.latents.resize(130 * kWidth);
+    sent.classes.resize(130);
+    ContextFloats::Work work;
+    ASSERT_TRUE(analysis.Quantize(hidden.View(), 1, sent.latents, sent.classes, work).ok());
+    for (const IntegerKernels& writing : AllIntegerKernels()) {
+      ContextEnd sender(parts, writing, AllRansKernels()[pairs % AllRansKernels().size()]);
+      std::vector<uint8_t> payload;
+      ASSERT_TRUE(sender.BeginFrame(1, false).ok() && sender.EncodeChunk(sent, 1, payload).ok());
+      for (const IntegerKernels& reading : AllIntegerKernels()) {
+        ContextEnd receiver(parts, reading, AllRansKernels()[++pairs % AllRansKernels().size()]);
+        ContextIntegers got;
+        got.latents.resize(sent.latents.size());
+        got.classes.resize(130);
+        ASSERT_TRUE(receiver.BeginFrame(1, false).ok() && receiver.DecodeChunk(payload, got).ok());
+        ASSERT_EQ(got.latents, sent.latents) << floats.name << ", " << writing.name << " to " << reading.name;
+        ASSERT_EQ(got.classes, sent.classes);
+      }
+    }
+  }
+  EXPECT_GE(pairs, 1u);
+}
+
 TEST(ContextPackTest, RejectsStreamsOfAnotherModelCutOrWidth) {
   const auto bytes = SampleOf(TokenNames::kClasses).Make();
   const auto codec = *PackCodec::Make(*Pack::FromBytes(bytes));

@@ -6,7 +6,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <charconv>
 #include <cstring>
+#include <filesystem>
 
 #include "base/hash.h"
 #include "plain/plain_codec.h"
@@ -73,9 +76,12 @@ class PlainLinkCodec final : public LinkCodec {
 
 class PackLinkCodec final : public LinkCodec {
  public:
-  explicit PackLinkCodec(std::unique_ptr<PackCodec> codec) : codec_(std::move(codec)) {}
+  PackLinkCodec(std::unique_ptr<PackCodec> codec, std::optional<int> point) : codec_(std::move(codec)), point_(point) {}
 
-  std::string name() const override { return codec_->pack().info().codec; }
+  std::string name() const override {
+    return codec_->pack().info().codec + (point_ ? fmt::format("@{}", *point_) : "");
+  }
+  size_t points() const override { return point_ ? 1 : std::max<size_t>(1, codec_->pack().operating_points().size()); }
   std::string identity() const override {
     const Sha256Digest& hash = codec_->pack().hash();
     return std::string(hash.begin(), hash.end());
@@ -93,12 +99,40 @@ class PackLinkCodec final : public LinkCodec {
     if (header != Header()) SLUICE_RETURN_IF_ERROR(codec_->CheckHeader(header));
     return OkStatus();
   }
-  std::unique_ptr<FrameEncoder> NewEncoder() const override { return codec_->NewEncoder(); }
+  std::unique_ptr<FrameEncoder> NewEncoder() const override {
+    auto encoder = codec_->NewEncoder();
+    if (point_) static_cast<void>(encoder->SetPoint(*point_));  // CheckPoint tried it
+    return encoder;
+  }
   std::unique_ptr<FrameDecoder> NewDecoder() const override { return codec_->NewDecoder(); }
+  Status CheckPoint() const { return point_ ? codec_->NewEncoder()->SetPoint(*point_) : OkStatus(); }
 
  private:
   std::unique_ptr<PackCodec> codec_;
+  std::optional<int> point_;
 };
+
+/// A pack's path and the operating point behind it, if there is one.
+struct PackSpec {
+  std::string path;
+  std::optional<int> point;
+};
+
+/// Empty when `spec` names no file, with or without a point.
+std::optional<PackSpec> ParsePackSpec(const std::string& spec) {
+  std::error_code error;
+  if (std::filesystem::is_regular_file(spec, error)) return PackSpec{spec, std::nullopt};
+  const size_t at = spec.rfind('@');
+  if (at == std::string::npos) return std::nullopt;
+  int point = 0;
+  const char* end = spec.data() + spec.size();
+  const auto parsed = std::from_chars(spec.data() + at + 1, end, point);
+  const std::string path = spec.substr(0, at);
+  if (parsed.ec != std::errc() || parsed.ptr != end || !std::filesystem::is_regular_file(path, error)) {
+    return std::nullopt;
+  }
+  return PackSpec{path, point};
+}
 
 Status CheckPackPlace(const PackInfo& info, const LinkPlace& place) {
   const auto differs = [](std::string_view what, std::string_view pack, std::string_view link) {
@@ -130,15 +164,18 @@ Status LinkCodec::CheckCertificate(const Requirement&) const {
 }
 
 Result<std::unique_ptr<LinkCodec>> OpenLinkCodec(const std::string& spec, const LinkPlace& place) {
-  std::error_code error;
-  if (!std::filesystem::is_regular_file(spec, error)) {
+  const auto pack = ParsePackSpec(spec);
+  if (!pack) {
     SLUICE_ASSIGN_OR_RETURN(auto codec, MakePlainCodec(spec));
     return std::unique_ptr<LinkCodec>(new PlainLinkCodec(std::move(codec), place));
   }
-  SLUICE_ASSIGN_OR_RETURN(auto codec, PackCodec::Open(spec));
+  SLUICE_ASSIGN_OR_RETURN(auto codec, PackCodec::Open(pack->path));
   const Status fits = CheckPackPlace(codec->pack().info(), place);
-  if (!fits.ok()) return fits.WithContext(spec);
-  return std::unique_ptr<LinkCodec>(new PackLinkCodec(std::move(codec)));
+  if (!fits.ok()) return fits.WithContext(pack->path);
+  auto linked = std::make_unique<PackLinkCodec>(std::move(codec), pack->point);
+  const Status has_point = linked->CheckPoint();
+  if (!has_point.ok()) return has_point.WithContext(spec);
+  return std::unique_ptr<LinkCodec>(std::move(linked));
 }
 
 Result<LinkSender> LinkSender::Make(const LinkCodec& codec) {

@@ -29,6 +29,8 @@ class LinkCodec {
   /// The cut it was made for; -1 when any will do.
   virtual int64_t cut() const { return -1; }
   virtual uint32_t longest_chunk() const = 0;
+  /// How many operating points a sender may choose from.
+  virtual size_t points() const { return 1; }
   /// Header of its streams.
   virtual StreamHeader Header() const = 0;
   virtual Status CheckHeader(const StreamHeader& header) const = 0;
@@ -43,8 +45,10 @@ struct LinkPlace {
   int64_t cut = 0;  ///< -1: whatever the pack was made for
 };
 
-/// The codecs that need no training framework: a plain codec's specification, or a pack's path.
-/// Errors: those of PackCodec::Open and MakePlainCodec; Mismatch for a pack of another model, cut or width.
+/// The codecs that need no training framework: a plain codec's specification, or a pack's path, which `@N` may follow:
+/// senders then use its operating point N, receivers read every point.
+/// Errors: those of PackCodec::Open and MakePlainCodec; InvalidArgument for a point that the pack has not; Mismatch for
+/// a pack of another model, cut or width.
 Result<std::unique_ptr<LinkCodec>> OpenLinkCodec(const std::string& spec, const LinkPlace& place);
 
 /// One frame as it travels.

@@ -33,6 +33,22 @@ RateTarget TargetOf(const GenerateVerbOptions& options) {
   return {};
 }
 
+/// Each specification, and each operating point of a pack that has several, as a codec of its own, in their order.
+Result<std::vector<std::unique_ptr<LinkCodec>>> OpenCandidates(const std::string& specs, const StageInfo& stage,
+                                                               int64_t cut) {
+  std::vector<std::unique_ptr<LinkCodec>> codecs;
+  for (const std::string& spec : SplitSpecs(specs)) {
+    SLUICE_ASSIGN_OR_RETURN(auto codec, OpenAnyLinkCodec(spec, stage, cut));
+    const size_t points = codec->points();
+    if (points < 2) codecs.push_back(std::move(codec));
+    for (size_t point = 0; points > 1 && point < points; ++point) {
+      SLUICE_ASSIGN_OR_RETURN(codec, OpenAnyLinkCodec(fmt::format("{}@{}", spec, point), stage, cut));
+      codecs.push_back(std::move(codec));
+    }
+  }
+  return codecs;
+}
+
 struct FirstChunk {
   Matrix<float> hidden;
   double seconds = 0;
@@ -103,10 +119,10 @@ Result<RatedCodec> ChooseLinkCodec(const GenerateVerbOptions& options, TorchStag
   SLUICE_ASSIGN_OR_RETURN(const LinkReport link, ProbeLink(peer, kProbeSeconds));
   const std::span<const int64_t> first = prompt.first(std::min<size_t>(prompt.size(), chunk));
   SLUICE_ASSIGN_OR_RETURN(const FirstChunk run, RunFirstChunk(stage, first));
+  SLUICE_ASSIGN_OR_RETURN(auto candidates, OpenCandidates(options.codec, stage.info(), cut));
   std::vector<std::unique_ptr<LinkCodec>> codecs;
   std::vector<CodecTrial> trials;
-  for (const std::string& spec : SplitSpecs(options.codec)) {
-    SLUICE_ASSIGN_OR_RETURN(auto codec, OpenAnyLinkCodec(spec, stage.info(), cut));
+  for (auto& codec : candidates) {
     if (std::find(link.codecs.begin(), link.codecs.end(), codec->identity()) == link.codecs.end()) continue;
     SLUICE_ASSIGN_OR_RETURN(CodecTrial trial, TryCodec(*codec, run.hidden.View()));
     codecs.push_back(std::move(codec));

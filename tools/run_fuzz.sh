@@ -6,7 +6,7 @@
 #   fuzz-findings/<target>  inputs that broke something
 #   fuzz-log.jsonl          one line a slice: target, processor seconds, seconds, executions, findings, revision
 #
-# At the end, or when interrupted, prints the table of accumulated time and writes fuzz/results/<date>.json.
+# At the end, or when interrupted, prints the table of accumulated minutes and writes fuzz/results/<date>.json.
 #
 #   tools/run_fuzz.sh [--minutes N] [--slice SECONDS] [--build FOLDER] [--table] [--minimize] [target...]
 #
@@ -50,25 +50,25 @@ if [ -z "$targets" ]; then
 fi
 revision=${FUZZ_REVISION:-$(git -C "$root" rev-parse --short HEAD 2>/dev/null || echo unknown)}
 
-# The log added up: "target seconds executions findings" for each target in it.
+# The log added up: "target, processor seconds, executions, findings, seconds on the clock" for each target in it.
 totals() {
   sed 's/[{}",]/ /g; s/:/ /g' "$log" | awk '
     { delete field
       for (i = 1; i < NF; i += 2) field[$i] = $(i + 1)
-      t = field["target"]; seconds[t] += field["cpu"]; runs[t] += field["executions"]; found[t] += field["findings"] }
-    END { for (t in seconds) print t, seconds[t], runs[t], found[t] }' | sort
+      t = field["target"]; seconds[t] += field["cpu"]; clock[t] += field["seconds"]; runs[t] += field["executions"]; found[t] += field["findings"] }
+    END { for (t in seconds) print t, seconds[t], runs[t], found[t], clock[t] }' | sort
 }
 seconds_of() { totals | awk -v t="$1" '$1 == t { s = $2 } END { print s + 0 }'; }
 
 report() {
-  totals | awk 'BEGIN { printf "%-16s %9s %12s %9s\n", "target", "minutes", "executions", "findings" }
-                { printf "%-16s %9.1f %12d %9d\n", $1, $2 / 60, $3, $4 }'
+  totals | awk 'BEGIN { printf "%-16s %9s %9s %12s %9s\n", "target", "processor", "clock", "executions", "findings" }
+                { printf "%-16s %9.1f %9.1f %12d %9d\n", $1, $2 / 60, $5 / 60, $3, $4 }'
   mkdir -p "$root/fuzz/results"
   result=$root/fuzz/results/$(date -u +%Y-%m-%d).json
   totals | awk -v revision="$revision" -v date="$(date -u +%Y-%m-%d)" '
     BEGIN { printf "{\n  \"date\": \"%s\",\n  \"revision\": \"%s\",\n  \"targets\": [", date, revision }
-    { printf "%s\n    {\"target\": \"%s\", \"minutes\": %.1f, \"executions\": %d, \"findings\": %d}", \
-             (NR > 1 ? "," : ""), $1, $2 / 60, $3, $4 }
+    { printf "%s\n    {\"target\": \"%s\", \"processor_minutes\": %.1f, \"clock_minutes\": %.1f, " \
+                    "\"executions\": %d, \"findings\": %d}", (NR > 1 ? "," : ""), $1, $2 / 60, $5 / 60, $3, $4 }
     END { printf "\n  ]\n}\n" }' > "$result"
   echo "written to $result"
 }

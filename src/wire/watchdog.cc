@@ -35,8 +35,9 @@ Watchdog::Alarm Watchdog::After(double seconds, std::function<void()> ring) {
       std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::duration<double>(seconds));
   const std::lock_guard<std::mutex> lock(mutex_);
   const Key key{std::chrono::steady_clock::now() + wait, count_++};
-  alarms_.emplace(key, std::move(ring));
-  changed_.notify_all();
+  const auto placed = alarms_.emplace(key, std::move(ring)).first;
+  // Every frame sets an alarm: the thread is woken only for one that is earlier than what it waits for.
+  if (placed == alarms_.begin()) changed_.notify_all();
   return Alarm(this, key);
 }
 

@@ -62,6 +62,25 @@ TEST_F(CertifyVerbTest, MatchesTheTextThroughAPackInTwoProcesses) {
   EXPECT_EQ(std::filesystem::file_size(Path("text.slc")), measured.Json()["bytes"]);
 }
 
+TEST_F(CertifyVerbTest, MatchesEvalAtEveryOperatingPoint) {
+  const std::filesystem::path models = std::filesystem::path(SLUICE_SOURCE_DIR) / "models";
+  const std::filesystem::path shipped = models / "default-sluice.pack", copy = Path("copy.pack");
+  std::filesystem::copy_file(shipped, copy);
+  const Outcome certified = Sluice({"certify", "--model", models / "default", "--codec", copy, "--text",
+                                    models / "text" / "shakespeare-select.txt", "--max-tokens", "2000", "--prompts",
+                                    "2", "--prompt-tokens", "8", "--new-tokens", "4", "--json"});
+  ASSERT_TRUE(Succeeded(certified));
+  const auto points = certified.Json()["points"];
+  ASSERT_GT(points.size(), 3u);
+  for (size_t i = 1; i < points.size(); ++i) {
+    EXPECT_LT(points[i]["bits_per_token"], points[i - 1]["bits_per_token"]);
+    EXPECT_GT(points[i]["kl_nats"]["value"], points[i - 1]["kl_nats"]["value"]);
+  }
+  const auto shown = Sluice({"inspect", copy, "--json"}).Json();
+  EXPECT_EQ(shown["certificate"]["points"], points);
+  EXPECT_EQ(shown["hash"], Sluice({"inspect", shipped, "--json"}).Json()["hash"]);
+}
+
 TEST_F(CertifyVerbTest, RejectsWhatCannotBeCertified) {
   EXPECT_EQ(
       Sluice({"certify", "--model", tiny().model(), "--codec", tiny().codec(), "--text", tiny().text()}).exit_code, 7);

@@ -14,8 +14,9 @@ constexpr double kSlowBytesPerSecond = 60'000;
 
 class ServingRateTest : public ServingProgramTest {
  protected:
-  nlohmann::json Rated(const std::string& target, const Arguments& rule) const {
-    const Outcome outcome = Sluice(Generate(Joined(Joined(greedy_, Head(3, "fp16,int8", target)), rule)));
+  nlohmann::json Rated(const std::string& target, const Arguments& rule,
+                       const std::string& codecs = "fp16,int8") const {
+    const Outcome outcome = Sluice(Generate(Joined(Joined(greedy_, Head(3, codecs, target)), rule)));
     EXPECT_TRUE(Succeeded(outcome));
     return outcome.Json();
   }
@@ -63,6 +64,24 @@ TEST_F(ServingRateTest, MatchesTheCutRunWithTheCodecThatTheLinkChose) {
   for (const char* part : {"fp16", "int8", "prefill", "received", "sessions 0 now, 6 in all"}) {
     EXPECT_NE(top.out.find(part), std::string::npos) << part << "\n" << top.out;
   }
+}
+
+TEST_F(ServingRateTest, MatchesTheCutRunAtTheOperatingPointThatMeetsTheTarget) {
+  const std::string pack = Shipped("default-sluice.pack");
+  const Node tail = Serve(3, 6, "fp16," + pack, "");
+  const auto first = Rated(tail.address, {"--target-bits-per-token", "1"}, "fp16," + pack);
+  const auto& codecs = first["rate"]["codecs"];
+  ASSERT_GT(codecs.size(), 3u);
+  EXPECT_EQ(first["rate"]["target_met"], false);
+  EXPECT_EQ(first["rate"]["chosen"], codecs.back()["name"]);
+  for (size_t point = 1; point + 1 < codecs.size(); ++point) {
+    EXPECT_GT(codecs[point]["bits_per_token"], codecs[point + 1]["bits_per_token"]);
+  }
+  const double target = codecs[3]["bits_per_token"].get<double>() + 1e-3;
+  const auto met = Rated(tail.address, {"--target-bits-per-token", std::to_string(target)}, "fp16," + pack);
+  EXPECT_EQ(met["rate"]["chosen"], "context@2");
+  EXPECT_EQ(met["ids"], Ids(Joined(greedy_, {"--codec", pack + "@2", "--cut", "3"})));
+  EXPECT_TRUE(Refused(Sluice(Plainly(Head(3, pack + "@6", tail.address))), "InvalidArgument", "operating point 6"));
 }
 
 TEST_F(ServingRateTest, RejectsRulesThatContradictAndCodecsThatNobodyTakes) {

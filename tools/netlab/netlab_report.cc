@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -14,6 +15,7 @@
 
 #include "base/file.h"
 #include "page/page.h"
+#include "page/plot_svg.h"
 
 namespace sluice {
 namespace {
@@ -89,6 +91,28 @@ std::vector<std::string> Cells(const Row& row) {
 const std::vector<std::string> kColumns = {"link",       "prompt",         "codec",      "first token s", "tokens/s",
                                            "wire bytes", "bits per token", "head CPU s", "tail CPU s",    "runs"};
 
+// How long a prompt waits over how fast the link is, a curve for each codec.
+PlotBlock WaitPlot(const std::vector<Row>& rows, int64_t prompt) {
+  PlotBlock plot{.title = fmt::format("Time to first token, prompt of {} tokens", prompt),
+                 .x_label = "rate of the link, Mbit/s",
+                 .y_label = "seconds to the first token",
+                 .log_x = true,
+                 .log_y = true};
+  for (const Row& row : rows) {
+    if (row.prompt != prompt) continue;
+    auto series = std::find_if(plot.series.begin(), plot.series.end(),
+                               [&](const PlotSeries& other) { return other.name == row.codec; });
+    if (series == plot.series.end()) {
+      series = plot.series.insert(series, PlotSeries{.name = row.codec, .points = true});
+    }
+    series->x.push_back(std::strtod(row.settings.c_str(), nullptr));
+    series->y.push_back(Median(row.first_token));
+    series->labels.emplace_back();
+    series->notes.push_back(fmt::format("{}, {:.0f} bytes", row.settings, Median(row.wire_bytes)));
+  }
+  return plot;
+}
+
 PageContent MakePage(const std::vector<Row>& rows, const std::string& command) {
   PageContent page;
   page.title = "Split inference over a network laboratory";
@@ -108,13 +132,16 @@ PageContent MakePage(const std::vector<Row>& rows, const std::string& command) {
     bars.parts[0].name = "first token";
     bars.parts[0].values.push_back(Median(row.first_token));
   }
+  for (const auto& [prompt, profiles] : waits) {
+    if (profiles.size() > 1) page.blocks.emplace_back(WaitPlot(rows, prompt));
+  }
   for (auto& [prompt, profiles] : waits)
     for (auto& [profile, bars] : profiles) page.blocks.emplace_back(std::move(bars));
   page.blocks.emplace_back(std::move(table));
   return page;
 }
 
-Status Report(const fs::path& folder, const fs::path& html, const fs::path& csv) {
+Status Report(const fs::path& folder, const fs::path& html, const fs::path& csv, const fs::path& svg) {
   SLUICE_ASSIGN_OR_RETURN(const std::vector<Row> rows, ReadRuns(folder));
   std::string text = fmt::format("{}\n", fmt::join(kColumns, ","));
   for (const std::string& name : kColumns) fmt::print("{:>15}", name);
@@ -126,6 +153,11 @@ Status Report(const fs::path& folder, const fs::path& html, const fs::path& csv)
     fmt::print("\n");
   }
   if (!csv.empty()) SLUICE_RETURN_IF_ERROR(WriteFileAtomic(csv, text));
+  if (!svg.empty()) {
+    const auto longest =
+        std::max_element(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.prompt < b.prompt; });
+    SLUICE_RETURN_IF_ERROR(WriteFileAtomic(svg, RenderPlotSvg(WaitPlot(rows, longest->prompt))));
+  }
   if (html.empty()) return OkStatus();
   const Result<std::string> command = ReadFile(folder / "command.txt");
   SLUICE_ASSIGN_OR_RETURN(const std::string page, RenderPage(MakePage(rows, command.ok() ? *command : "")));
@@ -134,12 +166,13 @@ Status Report(const fs::path& folder, const fs::path& html, const fs::path& csv)
 
 int Main(int argc, char** argv) {
   CLI::App app("Table, CSV and page of a network laboratory's runs");
-  fs::path folder, html, csv;
+  fs::path folder, html, csv, svg;
   app.add_option("folder", folder, "Folder that tools/netlab/run.sh wrote")->required();
   app.add_option("--html", html, "Page to write");
   app.add_option("--csv", csv, "Table to write");
+  app.add_option("--svg", svg, "Picture to write: time to first token over the rate of the link, longest prompt");
   CLI11_PARSE(app, argc, argv);
-  const Status status = Report(folder, html, csv);
+  const Status status = Report(folder, html, csv, svg);
   if (!status.ok()) std::fprintf(stderr, "netlab_report: %s\n", status.ToString().c_str());
   return ExitCode(status.code());
 }

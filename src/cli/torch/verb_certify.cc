@@ -19,6 +19,7 @@ std::string TextOf(const Certificate& certificate) {
   std::string text =
       fmt::format("{} tokens in {} windows, intervals of 95 %\n\n", certificate.tokens, certificate.windows);
   for (const CertifiedPoint& point : certificate.points) {
+    if (certificate.points.size() > 1) text += fmt::format("{}\n", point.name);
     const auto row = [&text](const char* name, const Measured& m) {
       text += fmt::format("  {:<28} {:>9.4f}  [{:.4f}, {:.4f}]\n", name, m.value, m.low, m.high);
     };

@@ -59,10 +59,11 @@ Result<std::vector<int64_t>> Continue(const std::shared_ptr<Backbone>& backbone,
 }
 
 /// Share of each continuation up to where the cut model's leaves the uncut one's.
-Result<Measured> GreedyAgreement(const CertificationOptions& options, const Sha256Digest& model) {
+Result<Measured> GreedyAgreement(const CertificationOptions& options, const Sha256Digest& model, int index) {
   SLUICE_ASSIGN_OR_RETURN(const std::shared_ptr<Backbone> backbone, LoadBackbone(options.model));
   const CutContext context{.model = model, .layers = backbone->config().layers, .width = backbone->config().width};
   SLUICE_ASSIGN_OR_RETURN(const auto codec, OpenTensorCodec(options.pack.string(), context));
+  SLUICE_RETURN_IF_ERROR(codec->SetPoint(index));
   SLUICE_ASSIGN_OR_RETURN(const TextWindows windows,
                           TextWindows::Load(options.model, backbone->config(), options.text));
   std::vector<double> shares;
@@ -87,11 +88,18 @@ Result<Measured> GreedyAgreement(const CertificationOptions& options, const Sha2
   return greedy;
 }
 
-Status AddLastWords(const CertificationOptions& options, CertifiedPoint& point) {
-  if (options.last_words.empty()) return OkStatus();
+EvaluationOptions EvaluationOf(const CertificationOptions& options, int index) {
   EvaluationOptions eval;
   eval.model = options.model;
   eval.codec = options.pack.string();
+  eval.point = index;
+  eval.baselines = false;
+  return eval;
+}
+
+Status AddLastWords(const CertificationOptions& options, int index, CertifiedPoint& point) {
+  if (options.last_words.empty()) return OkStatus();
+  EvaluationOptions eval = EvaluationOf(options, index);
   eval.text.files = options.last_words;
   SLUICE_ASSIGN_OR_RETURN(const auto figures, EvaluateLastWords(eval));
   const auto less = [&figures](const char* cut, const char* uncut) {
@@ -102,7 +110,15 @@ Status AddLastWords(const CertificationOptions& options, CertifiedPoint& point) 
   return OkStatus();
 }
 
-Result<CertifiedPoint> MeasurePoint(const CertificationOptions& options, const Evaluation& evaluation) {
+/// Everything that is measured of one operating point; what does not depend on it goes into `certificate`.
+Result<CertifiedPoint> MeasurePoint(const CertificationOptions& options, int index, Certificate& certificate) {
+  EvaluationOptions eval = EvaluationOf(options, index);
+  eval.text = options.text;
+  SLUICE_ASSIGN_OR_RETURN(const Evaluation evaluation, Evaluate(eval));
+  certificate.cut = evaluation.cut;
+  certificate.width = evaluation.width;
+  certificate.tokens = evaluation.tokens;
+  certificate.windows = static_cast<int64_t>(evaluation.score.windows().size());
   const auto& windows = evaluation.score.windows();
   const double cut = evaluation.score.cross_entropy_nats(), uncut = evaluation.score.uncut_cross_entropy_nats();
   CertifiedPoint point;
@@ -114,7 +130,8 @@ Result<CertifiedPoint> MeasurePoint(const CertificationOptions& options, const E
   point.ppl = {std::exp(cut - uncut), ratio(rise.low), ratio(rise.high)};
   SLUICE_ASSIGN_OR_RETURN(point.kl, MeasureOver(Samples(windows, &WindowScore::kl_nats)));
   SLUICE_ASSIGN_OR_RETURN(point.top1, MeasureOver(Samples(windows, &WindowScore::top1_agreement)));
-  SLUICE_RETURN_IF_ERROR(AddLastWords(options, point));
+  SLUICE_RETURN_IF_ERROR(AddLastWords(options, index, point));
+  SLUICE_ASSIGN_OR_RETURN(point.greedy, CatchTorch([&] { return GreedyAgreement(options, certificate.model, index); }));
   return point;
 }
 
@@ -122,34 +139,21 @@ Result<CertifiedPoint> MeasurePoint(const CertificationOptions& options, const E
 
 Result<Certificate> CertifyPack(const CertificationOptions& options) {
   Certificate certificate;
-  CertifiedPoint point;
+  std::vector<std::string> names = {""};
   {
     SLUICE_ASSIGN_OR_RETURN(const Pack pack, Pack::Open(options.pack));
-    if (pack.operating_points().size() > 1) {
-      return Unsupported(fmt::format("{}: {} operating points, this build certifies one", options.pack.string(),
-                                     pack.operating_points().size()));
-    }
     certificate.pack = pack.hash();
-    if (!pack.operating_points().empty()) point.name = pack.operating_points().front().name;
+    if (!pack.operating_points().empty()) names.clear();
+    for (const OperatingPoint& point : pack.operating_points()) names.push_back(point.name);
   }
   SLUICE_ASSIGN_OR_RETURN(certificate.model, ModelIdentity(options.model));
   SLUICE_ASSIGN_OR_RETURN(certificate.corpus, HashFiles(options.text.files));
-  EvaluationOptions eval;
-  eval.model = options.model;
-  eval.codec = options.pack.string();
-  eval.text = options.text;
-  eval.baselines = false;
-  SLUICE_ASSIGN_OR_RETURN(const Evaluation evaluation, Evaluate(eval));
-  const std::string name = std::move(point.name);
-  SLUICE_ASSIGN_OR_RETURN(point, MeasurePoint(options, evaluation));
-  point.name = name;
-  SLUICE_ASSIGN_OR_RETURN(point.greedy, CatchTorch([&] { return GreedyAgreement(options, certificate.model); }));
-  certificate.cut = evaluation.cut;
-  certificate.width = evaluation.width;
-  certificate.tokens = evaluation.tokens;
-  certificate.windows = static_cast<int64_t>(evaluation.score.windows().size());
   certificate.program = options.program;
-  certificate.points.push_back(std::move(point));
+  for (size_t i = 0; i < names.size(); ++i) {
+    SLUICE_ASSIGN_OR_RETURN(CertifiedPoint point, MeasurePoint(options, static_cast<int>(i), certificate));
+    point.name = names[i];
+    certificate.points.push_back(std::move(point));
+  }
   return certificate;
 }
 

@@ -76,7 +76,7 @@ report() {
 fuzzer() {  # target, then options and folders
   target=$1
   shift
-  set -- -malloc_limit_mb=256 -rss_limit_mb=2048 -timeout=30 "-artifact_prefix=$build/fuzz-findings/$target/" "$@"
+  set -- -malloc_limit_mb=256 -rss_limit_mb=2048 -timeout=30 -report_slow_units=30 "-artifact_prefix=$build/fuzz-findings/$target/" "$@"
   [ -f "$root/fuzz/$target.dict" ] && set -- "-dict=$root/fuzz/$target.dict" "$@"
   nice -n 19 "$build/bin/fuzz_$target" "$@"
 }

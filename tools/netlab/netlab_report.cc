@@ -144,12 +144,12 @@ PageContent MakePage(const std::vector<Row>& rows, const std::string& command) {
 Status Report(const fs::path& folder, const fs::path& html, const fs::path& csv, const fs::path& svg) {
   SLUICE_ASSIGN_OR_RETURN(const std::vector<Row> rows, ReadRuns(folder));
   std::string text = fmt::format("{}\n", fmt::join(kColumns, ","));
-  for (const std::string& name : kColumns) fmt::print("{:>15}", name);
+  for (const std::string& name : kColumns) fmt::print("{:>22}", name);
   fmt::print("\n");
   for (const Row& row : rows) {
     const std::vector<std::string> cells = Cells(row);
     text += fmt::format("{}\n", fmt::join(cells, ","));
-    for (const std::string& cell : cells) fmt::print("{:>15}", cell);
+    for (const std::string& cell : cells) fmt::print("{:>22}", cell);
     fmt::print("\n");
   }
   if (!csv.empty()) SLUICE_RETURN_IF_ERROR(WriteFileAtomic(csv, text));

@@ -63,6 +63,7 @@ profile() {
 }
 start_link() {
   stop link_pid
+  : > "$work/link"  # the last link said "ready" too
   "$build/bin/netlab_link" --a "$head" --b "$tail" --up-mbit "$1" --down-mbit "$2" --delay-ms "$3" --jitter-ms "$4" \
     --loss-percent "$5" --queue-ms 1000 > "$work/link" 2>&1 &
   link_pid=$!

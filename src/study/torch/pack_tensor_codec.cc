@@ -18,7 +18,10 @@ class PackTensorCodec final : public TensorCodec {
   bool learned() const override { return false; }
   int64_t cut() const override { return codec_->pack().info().cut; }
   int64_t longest_chunk() const override { return static_cast<int64_t>(kMaxFrameTokens); }
-  double multiply_adds_per_token() const override { return static_cast<double>(codec_->MultiplyAdds()); }
+  double multiply_adds_per_token() const override {
+    const CodecCost cost = codec_->MultiplyAdds();
+    return static_cast<double>(cost.encode + cost.decode);
+  }
   StreamHeader Header() const override { return codec_->Header(DType::kF32, kFreshFrames); }
 
   void SetTokens(const torch::Tensor& tokens) override { tokens_ = tokens; }

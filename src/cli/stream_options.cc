@@ -51,8 +51,8 @@ void AddEncodeOptions(CLI::App& app, EncodeOptions& options) {
       ->excludes(point)
       ->check(CLI::PositiveNumber);
   app.add_option("--require", options.require,
-                 "Refuse a pack whose certificate is missing, foreign or worse: \"ppl<=1.03,top1>=0.97\" (also kl, "
-                 "greedy, bits)");
+                 "Refuse a pack whose certificate is missing, foreign or, at the operating point used, worse: "
+                 "\"ppl<=1.03,top1>=0.97\" (also kl, greedy, bits); a target rate keeps to the points that meet it");
 }
 
 void AddDecodeOptions(CLI::App& app, DecodeOptions& options) {
@@ -65,19 +65,22 @@ void AddDecodeOptions(CLI::App& app, DecodeOptions& options) {
       ->check(CLI::Range(0, 1 << 20));
   app.add_flag("--drop-blank-lines", options.drop_blank_lines, "Leave out blank lines of --text, as given to encode");
   app.add_option("--require", options.require,
-                 "Refuse a pack whose certificate is missing, foreign or worse: \"ppl<=1.03,top1>=0.97\" (also kl, "
-                 "greedy, bits)");
+                 "Refuse a pack whose certificate is missing, foreign or, at any operating point that the stream uses, "
+                 "worse: \"ppl<=1.03,top1>=0.97\" (also kl, greedy, bits)");
 }
 
-Status CheckRequirement(const std::string& require, const std::string& codec) {
-  if (require.empty()) return OkStatus();
+Result<PointVerdicts> JudgeRequirement(const std::string& require, const std::string& codec) {
+  if (require.empty()) return PointVerdicts{};
   SLUICE_ASSIGN_OR_RETURN(const Requirement requirement, Requirement::Parse(require));
   if (!IsPackFile(codec)) {
     return Mismatch(fmt::format("--require \"{}\": only packs have certificates, {} is none", require,
                                 codec.empty() ? "the codec" : codec));
   }
   SLUICE_ASSIGN_OR_RETURN(const Pack pack, Pack::Open(codec));
-  return requirement.Check(pack).WithContext(codec);
+  Result<PointVerdicts> verdicts = requirement.Judge(pack);
+  if (!verdicts.ok()) return verdicts.status().WithContext(codec);
+  SLUICE_RETURN_IF_ERROR(AllowedPoints(*verdicts).status().WithContext(codec));
+  return verdicts;
 }
 
 }  // namespace sluice

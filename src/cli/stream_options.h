@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "codec/certificate.h"
 
 namespace sluice {
 
@@ -49,10 +50,10 @@ inline constexpr const char* kDecodeDescription =
     "Decode a stream: score the text behind it with the layers after the cut, or write the hidden states.";
 extern const char* const kDecodeExamples;
 
-/// Whether the codec is a pack whose certificate meets `require`; an empty requirement is always met.
-/// Errors: InvalidArgument for a requirement that is not understood; Mismatch when it is not met, or the codec is no
-/// pack.
-Status CheckRequirement(const std::string& require, const std::string& codec);
+/// What the certificate of the pack `codec` says of its operating points; empty for an empty requirement.
+/// Errors: InvalidArgument for a requirement that is not understood; Mismatch when no point meets it, the certificate
+/// is missing or foreign, or the codec is no pack.
+Result<PointVerdicts> JudgeRequirement(const std::string& require, const std::string& codec);
 
 }  // namespace sluice
 

@@ -11,7 +11,7 @@
 namespace sluice {
 namespace {
 
-Result<HiddenStreamStats> Encode(const EncodeOptions& options) {
+Result<HiddenStreamStats> Encode(const EncodeOptions& options, PointVerdicts verdicts) {
   const auto chunk = static_cast<uint32_t>(options.chunk);
   if (!IsPackFile(options.codec)) {
     if (options.point != 0 || options.bits_per_token > 0) {
@@ -19,19 +19,21 @@ Result<HiddenStreamStats> Encode(const EncodeOptions& options) {
     }
     return EncodeHiddenFile(options.hidden, options.tensor, options.codec, options.out, chunk);
   }
-  const PackRate rate{.point = options.point, .bits_per_token = options.bits_per_token};
+  const PackRate rate{
+      .point = options.point, .bits_per_token = options.bits_per_token, .verdicts = std::move(verdicts)};
   SLUICE_ASSIGN_OR_RETURN(const auto codec, PackCodec::Open(options.codec));
   return EncodeHiddenFile(*codec, options.hidden, options.tensor, options.out, chunk, rate);
 }
 
-Result<HiddenStreamStats> Decode(const DecodeOptions& options, const StreamHeader& header) {
+Result<HiddenStreamStats> Decode(const DecodeOptions& options, const StreamHeader& header,
+                                 const PointVerdicts& verdicts) {
   if (header.kind == CodecKind::kPlain) return DecodeHiddenFile(options.in, options.out);
   if (options.codec.empty()) {
     return Mismatch(fmt::format("{}: a pack's codec wrote this stream: give --codec the pack whose id is {:016x}",
                                 options.in.string(), header.codec_id));
   }
   SLUICE_ASSIGN_OR_RETURN(const auto codec, PackCodec::Open(options.codec));
-  return DecodeHiddenFile(*codec, options.in, options.out);
+  return DecodeHiddenFile(*codec, options.in, options.out, std::nullopt, kDefaultMaxElements, verdicts);
 }
 
 }  // namespace
@@ -43,10 +45,10 @@ int RunEncode(int argc, char** argv) {
   bool needs_torch = false;
   const int code = verb.Run(argc, argv, [&]() -> Status {
     if (options.hidden.empty() && options.text.empty()) return InvalidArgument("give --text FILE... or --hidden FILE");
-    SLUICE_RETURN_IF_ERROR(CheckRequirement(options.require, options.codec));
+    SLUICE_ASSIGN_OR_RETURN(PointVerdicts verdicts, JudgeRequirement(options.require, options.codec));
     needs_torch = options.hidden.empty() || std::filesystem::is_directory(options.codec);
-    if (needs_torch) return OkStatus();
-    SLUICE_ASSIGN_OR_RETURN(const HiddenStreamStats stats, Encode(options));
+    if (needs_torch) return VerdictOn(verdicts, options.point);
+    SLUICE_ASSIGN_OR_RETURN(const HiddenStreamStats stats, Encode(options, std::move(verdicts)));
     const nlohmann::ordered_json result = {{"out", options.out.string()}, {"codec", options.codec},
                                            {"tokens", stats.tokens},      {"width", stats.width},
                                            {"bytes", stats.bytes},        {"bits_per_token", stats.BitsPerToken()}};
@@ -65,13 +67,16 @@ int RunDecode(int argc, char** argv) {
   const int code = verb.Run(argc, argv, [&]() -> Status {
     if (options.text.empty() && options.out.empty())
       return InvalidArgument("give --text FILE... to score, --out FILE to write, or both");
-    SLUICE_RETURN_IF_ERROR(CheckRequirement(options.require, options.codec));
+    SLUICE_ASSIGN_OR_RETURN(const PointVerdicts verdicts, JudgeRequirement(options.require, options.codec));
     SLUICE_ASSIGN_OR_RETURN(const StreamReader reader, StreamReader::Open(options.in));
     const CodecKind kind = reader.header().kind;
+    if (!verdicts.empty() && kind != CodecKind::kInteger) {
+      return Mismatch(fmt::format("--require \"{}\": no pack wrote {}", options.require, options.in.string()));
+    }
     needs_torch = !options.text.empty() || kind == CodecKind::kFloat ||
                   (kind != CodecKind::kPlain && std::filesystem::is_directory(options.codec));
     if (needs_torch) return OkStatus();
-    SLUICE_ASSIGN_OR_RETURN(const HiddenStreamStats stats, Decode(options, reader.header()));
+    SLUICE_ASSIGN_OR_RETURN(const HiddenStreamStats stats, Decode(options, reader.header(), verdicts));
     const nlohmann::ordered_json result = {{"out", options.out.string()},
                                            {"tokens", stats.tokens},
                                            {"width", stats.width},

@@ -148,7 +148,20 @@ Result<Requirement> Requirement::Parse(std::string_view text) {
   }
 }
 
-Status Requirement::Check(const Pack& pack) const {
+Status Requirement::JudgePoint(const CertifiedPoint& point) const {
+  for (const Term& term : terms_) {
+    const Metric& metric = *FindMetric(term.metric);
+    const double worst = metric.worst(point);
+    const bool met = metric.upper ? worst <= term.bound : worst >= term.bound;
+    if (!met) {
+      return Mismatch(fmt::format("operating point \"{}\": {}{}{} is required, certified is {:.4f}", point.name,
+                                  term.metric, metric.upper ? "<=" : ">=", term.bound, worst));
+    }
+  }
+  return OkStatus();
+}
+
+Result<PointVerdicts> Requirement::Judge(const Pack& pack) const {
   if (pack.certificate().empty()) {
     return Mismatch("the pack has no certificate, one is required: `sluice certify` makes it");
   }
@@ -162,22 +175,34 @@ Status Requirement::Check(const Pack& pack) const {
     return Mismatch(fmt::format("the certificate is for model {}, the pack for {}",
                                 ToHex(certificate.model).substr(0, 16), ToHex(pack.info().model_hash).substr(0, 16)));
   }
-  if (certificate.points.empty() || certificate.points.size() < pack.operating_points().size()) {
-    return Mismatch(fmt::format("the certificate covers {} operating points, the pack has {}",
-                                certificate.points.size(), pack.operating_points().size()));
-  }
-  for (const CertifiedPoint& point : certificate.points) {
-    for (const Term& term : terms_) {
-      const Metric& metric = *FindMetric(term.metric);
-      const double worst = metric.worst(point);
-      const bool met = metric.upper ? worst <= term.bound : worst >= term.bound;
-      if (!met) {
-        return Mismatch(fmt::format("operating point \"{}\": {}{}{} is required, certified is {:.4f}", point.name,
-                                    term.metric, metric.upper ? "<=" : ">=", term.bound, worst));
-      }
+  PointVerdicts verdicts;
+  for (const OperatingPoint& own : pack.operating_points()) {
+    Status verdict = Mismatch(fmt::format("operating point \"{}\": the certificate does not cover it", own.name));
+    for (const CertifiedPoint& point : certificate.points) {
+      if (point.name == own.name) verdict = JudgePoint(point);
+      if (point.name == own.name && !verdict.ok()) break;
     }
+    verdicts.push_back(std::move(verdict));
   }
-  return OkStatus();
+  // A pack that names none has one, whatever the certificate calls it.
+  if (verdicts.empty() && certificate.points.size() == 1) verdicts.push_back(JudgePoint(certificate.points.front()));
+  if (verdicts.empty()) verdicts.push_back(Mismatch("the certificate covers none of the pack's operating points"));
+  return verdicts;
+}
+
+Status VerdictOn(const PointVerdicts& verdicts, int point) {
+  if (verdicts.empty()) return OkStatus();
+  if (point >= 0 && static_cast<size_t>(point) < verdicts.size()) return verdicts[static_cast<size_t>(point)];
+  return Mismatch(fmt::format("operating point {}: the certificate covers {}", point, verdicts.size()));
+}
+
+Result<std::vector<int>> AllowedPoints(const PointVerdicts& verdicts) {
+  std::vector<int> points;
+  for (size_t i = 0; i < verdicts.size(); ++i) {
+    if (verdicts[i].ok()) points.push_back(static_cast<int>(i));
+  }
+  if (points.empty() && !verdicts.empty()) return verdicts.front();
+  return points;
 }
 
 }  // namespace sluice

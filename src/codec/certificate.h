@@ -45,6 +45,14 @@ struct Certificate {
   static Result<Certificate> Parse(std::string_view json);
 };
 
+/// What a requirement says of each operating point of a pack: OK, or why nothing may be sent with it. Empty where
+/// nothing is required.
+using PointVerdicts = std::vector<Status>;
+/// The verdict on one point. Errors: Mismatch for one that is below, or for which there is no verdict.
+Status VerdictOn(const PointVerdicts& verdicts, int point);
+/// The points that may be used, in rising order. Errors: the first verdict's when there are none.
+Result<std::vector<int>> AllowedPoints(const PointVerdicts& verdicts);
+
 /// What a user demands of a pack: "ppl<=1.03,top1>=0.97".
 class Requirement {
  public:
@@ -53,12 +61,14 @@ class Requirement {
   /// term.
   static Result<Requirement> Parse(std::string_view text);
 
-  /// Whether the pack's certificate is this pack's and every operating point meets every term; the worse end of an
-  /// interval counts. Errors: Mismatch for a certificate that is missing, foreign or below, naming point, metric,
-  /// demanded and certified; Corrupt for one that cannot be read.
-  Status Check(const Pack& pack) const;
+  /// Judges every operating point of the pack by its certificate; the worse end of an interval counts. A verdict is a
+  /// Mismatch for a point that the certificate lacks or that is below, naming point, metric, demanded and certified.
+  /// Errors: Mismatch for a certificate that is missing or foreign; Corrupt for one that cannot be read.
+  Result<PointVerdicts> Judge(const Pack& pack) const;
 
  private:
+  Status JudgePoint(const CertifiedPoint& point) const;
+
   struct Term {
     std::string metric;
     double bound;

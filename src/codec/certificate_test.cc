@@ -32,10 +32,11 @@ Certificate Sample(std::span<const uint8_t> pack) {
   return certificate;
 }
 
-Status CheckWith(const std::vector<uint8_t>& pack, const std::string& json, std::string_view requirement) {
+Result<PointVerdicts> JudgeWith(const std::vector<uint8_t>& pack, const std::string& json,
+                                std::string_view requirement) {
   const auto bytes = WithCertificate(pack, json);
   EXPECT_TRUE(bytes.ok()) << bytes.status().ToString();
-  return Requirement::Parse(requirement)->Check(*Pack::FromBytes(*bytes));
+  return Requirement::Parse(requirement)->Judge(*Pack::FromBytes(*bytes));
 }
 
 TEST(CertificateTest, RoundTripsThroughJson) {
@@ -60,30 +61,68 @@ TEST(CertificateTest, RejectsWhatIsNoCertificate) {
   EXPECT_EQ(Certificate::Parse(broken).status().code(), StatusCode::kCorrupt);
 }
 
-TEST(CertificateTest, MatchesRequirementsAgainstTheWorseEndOfEveryPoint) {
+TEST(CertificateTest, MatchesRequirementsAgainstTheWorseEndOfEachPoint) {
   const auto pack = TinyPack();
   const std::string json = Sample(pack).ToJson();
-  EXPECT_TRUE(CheckWith(pack, json, "ppl<=1.06,top1>=0.88,kl<=0.06,greedy>=0.4,bits<=100.5").ok());
+  const auto codes = [&](std::string_view requirement) {
+    const auto verdicts = JudgeWith(pack, json, requirement);
+    EXPECT_TRUE(verdicts.ok()) << verdicts.status().ToString();
+    std::vector<StatusCode> got;
+    for (const Status& one : *verdicts) got.push_back(one.code());
+    return got;
+  };
+  using Codes = std::vector<StatusCode>;
+  const StatusCode met = StatusCode::kOk, below = StatusCode::kMismatch;
+  EXPECT_EQ(codes("ppl<=1.06,top1>=0.88,kl<=0.06,greedy>=0.4,bits<=100.5"), (Codes{met, met}));
   // The measured values of the second point meet these, the ends of its intervals do not.
-  EXPECT_EQ(CheckWith(pack, json, "ppl<=1.055").code(), StatusCode::kMismatch);
-  EXPECT_EQ(CheckWith(pack, json, "top1>=0.89").code(), StatusCode::kMismatch);
-  const Status status = CheckWith(pack, json, "kl<=1,ppl<=1.03");
+  EXPECT_EQ(codes("ppl<=1.055"), (Codes{met, below}));
+  EXPECT_EQ(codes("top1>=0.89"), (Codes{met, below}));
+  EXPECT_EQ(codes("bits<=60"), (Codes{below, met}));
+  EXPECT_EQ(codes("ppl<=1.01"), (Codes{below, below}));
+}
+
+TEST(CertificateTest, RejectsOnlyThePointsThatAreBelow) {
+  const auto pack = TinyPack();
+  const PointVerdicts verdicts = *JudgeWith(pack, Sample(pack).ToJson(), "kl<=1,ppl<=1.03");
+  EXPECT_TRUE(VerdictOn(verdicts, 0).ok());
+  const Status status = VerdictOn(verdicts, 1);
   EXPECT_EQ(status.code(), StatusCode::kMismatch);
   EXPECT_NE(status.message().find("\"cheap\": ppl<=1.03 is required, certified is 1.0600"), std::string::npos)
       << status.message();
+  EXPECT_EQ(VerdictOn(verdicts, 2).code(), StatusCode::kMismatch);
+  EXPECT_EQ(VerdictOn(verdicts, -1).code(), StatusCode::kMismatch);
+  EXPECT_EQ(*AllowedPoints(verdicts), std::vector<int>{0});
+  EXPECT_EQ(AllowedPoints(*JudgeWith(pack, Sample(pack).ToJson(), "ppl<=1")).status().code(), StatusCode::kMismatch);
+  EXPECT_TRUE(VerdictOn({}, 7).ok()) << "nothing is required";
+  EXPECT_TRUE(AllowedPoints({})->empty());
 }
 
-TEST(CertificateTest, RejectsCertificatesThatAreMissingForeignOrPartial) {
+TEST(CertificateTest, RejectsCertificatesThatAreMissingOrForeign) {
   const auto pack = TinyPack();
-  EXPECT_EQ(CheckWith(pack, "", "ppl<=2").code(), StatusCode::kMismatch);
-  EXPECT_EQ(CheckWith(TinyPack(9), Sample(pack).ToJson(), "ppl<=2").code(), StatusCode::kMismatch);
+  const auto code = [&](const std::vector<uint8_t>& bytes, const std::string& json) {
+    return JudgeWith(bytes, json, "ppl<=2").status().code();
+  };
+  EXPECT_EQ(code(pack, ""), StatusCode::kMismatch);
+  EXPECT_EQ(code(TinyPack(9), Sample(pack).ToJson()), StatusCode::kMismatch);
   Certificate other = Sample(pack);
   other.model = Sha256::Of(AsBytes("another"));
-  EXPECT_EQ(CheckWith(pack, other.ToJson(), "ppl<=2").code(), StatusCode::kMismatch);
-  other = Sample(pack);
-  other.points.pop_back();
-  EXPECT_EQ(CheckWith(pack, other.ToJson(), "ppl<=2").code(), StatusCode::kMismatch);
-  EXPECT_EQ(CheckWith(pack, "{\"certificate\": 1}", "ppl<=2").code(), StatusCode::kCorrupt);
+  EXPECT_EQ(code(pack, other.ToJson()), StatusCode::kMismatch);
+  EXPECT_EQ(code(pack, "{\"certificate\": 1}"), StatusCode::kCorrupt);
+}
+
+TEST(CertificateTest, RejectsThePointsThatACertificateLacks) {
+  const auto pack = TinyPack();
+  Certificate partial = Sample(pack);
+  partial.points.erase(partial.points.begin());
+  PointVerdicts verdicts = *JudgeWith(pack, partial.ToJson(), "ppl<=2");
+  EXPECT_EQ(VerdictOn(verdicts, 0).code(), StatusCode::kMismatch);
+  EXPECT_NE(VerdictOn(verdicts, 0).message().find("\"good\": the certificate does not cover it"), std::string::npos);
+  EXPECT_TRUE(VerdictOn(verdicts, 1).ok());
+  partial.points[0].name = "another";
+  verdicts = *JudgeWith(pack, partial.ToJson(), "ppl<=2");
+  EXPECT_EQ(AllowedPoints(verdicts).status().code(), StatusCode::kMismatch);
+  partial.points.clear();
+  EXPECT_EQ(VerdictOn(*JudgeWith(pack, partial.ToJson(), "ppl<=2"), 0).code(), StatusCode::kMismatch);
 }
 
 TEST(CertificateTest, RejectsRequirementsThatAreNotUnderstood) {

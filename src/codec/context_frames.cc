@@ -93,12 +93,7 @@ class ContextEncoder final : public FrameEncoder {
     target_ = 0;
     return OkStatus();
   }
-  Status SetTarget(double bits_per_token) override {
-    if (codec_.shape().points < 2) return FrameEncoder::SetTarget(bits_per_token);
-    if (!(bits_per_token > 0)) return InvalidArgument(fmt::format("a target of {} bits a token", bits_per_token));
-    target_ = bits_per_token;
-    return OkStatus();
-  }
+  Status SetTarget(double bits_per_token, std::span<const int> points) override;
   Status SetTokens(std::span<const int32_t> ids) override {
     SLUICE_RETURN_IF_ERROR(codec_.CheckTokens(ids));
     if (codec_.shape().names == TokenNames::kTokens) integers_.tokens.assign(ids.begin(), ids.end());
@@ -126,7 +121,8 @@ class ContextEncoder final : public FrameEncoder {
   std::vector<uint8_t> payload_;
   TokenPayload token_;
   int point_ = 0;
-  double target_ = 0;  // bits a token; 0: none
+  double target_ = 0;         // bits a token; 0: none
+  std::vector<int> choices_;  // points that the target may use, rising
   bool failed_ = false;
 };
 
@@ -148,6 +144,7 @@ class ContextDecoder final : public FrameDecoder {
     return ContextCheckpoint::Restore(checkpoint, codec_.parts(), false, end_);
   }
   Result<Matrix<float>> Pull(const Frame& frame, StreamReader& reader) override;
+  int point() const override { return end_.point(); }
 
  private:
   Status Decode(const Frame& frame, StreamReader& reader);
@@ -168,6 +165,24 @@ Status ContextEncoder::Quantize(MatrixView<const float> hidden, int point) {
   return codec_.floats().Quantize(hidden, point, integers_.latents, integers_.classes, work_);
 }
 
+Status ContextEncoder::SetTarget(double bits_per_token, std::span<const int> points) {
+  const auto count = static_cast<int>(codec_.shape().points);
+  if (count < 2) return FrameEncoder::SetTarget(bits_per_token, points);
+  if (!(bits_per_token > 0)) return InvalidArgument(fmt::format("a target of {} bits a token", bits_per_token));
+  std::vector<int> choices(points.begin(), points.end());
+  for (int p = 0; points.empty() && p < count; ++p) choices.push_back(p);
+  for (size_t i = 0; i < choices.size(); ++i) {
+    if (choices[i] < 0 || choices[i] >= count || (i > 0 && choices[i] <= choices[i - 1])) {
+      return InvalidArgument(fmt::format("operating point {}: expected rising ones of 0 to {}", choices[i], count - 1));
+    }
+  }
+  const auto nearest = std::lower_bound(choices.begin(), choices.end(), point_);
+  point_ = nearest == choices.end() ? choices.back() : *nearest;
+  choices_ = std::move(choices);
+  target_ = bits_per_token;
+  return OkStatus();
+}
+
 // Walks from the last point towards the target as long as that brings the stream's average nearer.
 Result<int> ContextEncoder::ChoosePoint(MatrixView<const float> hidden, uint32_t batch, const StreamWriter& writer) {
   constexpr size_t kFrameBytes = 12;  // about what a frame takes besides its payload
@@ -176,7 +191,10 @@ Result<int> ContextEncoder::ChoosePoint(MatrixView<const float> hidden, uint32_t
   const ContextEnd::Memory memory = end_.Remember();
   int best = point_, step = 0;
   double least = HUGE_VAL;
-  for (int point = point_; point >= 0 && static_cast<size_t>(point) < codec_.shape().points; point += step) {
+  const auto last = static_cast<ptrdiff_t>(choices_.size()) - 1;
+  for (auto at = std::find(choices_.begin(), choices_.end(), point_) - choices_.begin(); at >= 0 && at <= last;
+       at += step) {
+    const int point = choices_[static_cast<size_t>(at)];
     SLUICE_RETURN_IF_ERROR(Quantize(hidden, point));
     SLUICE_RETURN_IF_ERROR(end_.BeginFrame(batch, fresh));
     SLUICE_RETURN_IF_ERROR(end_.EncodeChunk(integers_, point, payload_));

@@ -310,29 +310,6 @@ TEST_P(ContextFramesTest, RejectsInfinityNamingTokenAndChannel) {
 INSTANTIATE_TEST_SUITE_P(Names, ContextFramesTest,
                          testing::Values(TokenNames::kNone, TokenNames::kTokens, TokenNames::kClasses));
 
-TEST(ContextRateTest, MatchesTheTargetWithinFivePercent) {
-  const auto bytes = SampleOf(TokenNames::kClasses, 10).Make();
-  const auto codec = *PackCodec::Make(*Pack::FromBytes(bytes));
-  HiddenStates hidden;
-  hidden.values = Hidden(1024, 4);
-  hidden.tokens = 1024;
-  hidden.batch = 1;
-  hidden.rank = 2;
-  const auto rate_of = [&](const PackRate& rate) {
-    StreamWriter writer = *StreamWriter::ToMemory(codec->Header(DType::kF32));
-    EXPECT_TRUE(EncodeHidden(*codec, hidden, 256, writer, rate).ok() && writer.Finish().ok());
-    const auto stream = writer.Take();
-    EXPECT_TRUE(DecodeHidden(*codec, stream).ok());
-    return 8.0 * static_cast<double>(stream.size()) / 1024;
-  };
-  const double finest = rate_of({.point = 0}), coarsest = rate_of({.point = 9});
-  ASSERT_GT(finest, 2 * coarsest);
-  for (const double share : {0.15, 0.4, 0.55, 0.9}) {
-    const double target = coarsest + share * (finest - coarsest);
-    EXPECT_NEAR(rate_of({.bits_per_token = target}), target, 0.05 * target);
-  }
-}
-
 TEST(ContextPackTest, RejectsOtherPacksAndPoints) {
   const auto bytes = SampleOf(TokenNames::kClasses).Make();
   const auto codec = *PackCodec::Make(*Pack::FromBytes(bytes));

@@ -12,7 +12,7 @@ Status FrameEncoder::SetPoint(int point) {
   return point == 0 ? OkStatus() : InvalidArgument(fmt::format("operating point {}: the codec has one only", point));
 }
 
-Status FrameEncoder::SetTarget(double /*bits_per_token*/) {
+Status FrameEncoder::SetTarget(double /*bits_per_token*/, std::span<const int> /*points*/) {
   return InvalidArgument("a target rate: the codec has one operating point only");
 }
 

@@ -35,9 +35,10 @@ class FrameEncoder {
 
   /// The operating point of the frames that follow. Errors: InvalidArgument when the codec has no such point.
   virtual Status SetPoint(int point);
-  /// Lets the encoder choose the points, so that the stream's average rate comes near this many bits a token.
-  /// Errors: InvalidArgument when the codec has but one point.
-  virtual Status SetTarget(double bits_per_token);
+  /// Lets the encoder choose the points, of `points` if these are not empty, so that the stream's average rate comes
+  /// near this many bits a token. Errors: InvalidArgument when the codec has but one point, or not these in rising
+  /// order.
+  virtual Status SetTarget(double bits_per_token, std::span<const int> points = {});
   /// Token ids of the next frame's rows, for codecs whose two ends know them; others ignore them.
   /// Data: [batch * T]. Errors: InvalidArgument for an id that the codec does not know.
   virtual Status SetTokens(std::span<const int32_t> ids);
@@ -59,6 +60,8 @@ class FrameDecoder {
   /// Decodes the frame that `reader` gave last, checks it, and consumes it if it is a token frame. Gives [batch * T,
   /// d]. Errors: Truncated or Corrupt, naming the frame; after one, no frame of the stream may be decoded.
   virtual Result<Matrix<float>> Pull(const Frame& frame, StreamReader& reader) = 0;
+  /// The operating point of the frame that was decoded last.
+  virtual int point() const { return 0; }
 
   /// As FrameEncoder.
   virtual Status SetTokens(std::span<const int32_t> ids);

@@ -61,6 +61,15 @@ HiddenStreamStats StatsOf(const HiddenStates& hidden, uint64_t bytes) {
   return {bytes, hidden.batch * hidden.tokens, static_cast<uint32_t>(hidden.values.cols())};
 }
 
+Status SetRate(FrameEncoder& encoder, const PackRate& rate) {
+  if (rate.bits_per_token > 0) {
+    SLUICE_ASSIGN_OR_RETURN(const std::vector<int> points, AllowedPoints(rate.verdicts));
+    return encoder.SetTarget(rate.bits_per_token, points);
+  }
+  SLUICE_RETURN_IF_ERROR(encoder.SetPoint(rate.point));
+  return VerdictOn(rate.verdicts, rate.point);
+}
+
 }  // namespace
 
 Status EncodeHidden(const PackCodec& codec, const HiddenStates& hidden, uint32_t chunk_tokens, StreamWriter& writer,
@@ -73,8 +82,7 @@ Status EncodeHidden(const PackCodec& codec, const HiddenStates& hidden, uint32_t
   const uint32_t most = rate.bits_per_token > 0 ? std::min(chunk_tokens, kTargetChunk) : chunk_tokens;
   SLUICE_ASSIGN_OR_RETURN(const uint64_t chunk, FrameTokens(hidden, most));
   const std::unique_ptr<FrameEncoder> encoder = codec.NewEncoder();
-  SLUICE_RETURN_IF_ERROR(rate.bits_per_token > 0 ? encoder->SetTarget(rate.bits_per_token)
-                                                 : encoder->SetPoint(rate.point));
+  SLUICE_RETURN_IF_ERROR(SetRate(*encoder, rate));
   for (uint64_t begin = 0; begin < hidden.tokens; begin += chunk) {
     const uint64_t count = std::min(chunk, hidden.tokens - begin);
     const Matrix<float> frame = CutFrame(hidden, begin, count);
@@ -84,7 +92,8 @@ Status EncodeHidden(const PackCodec& codec, const HiddenStates& hidden, uint32_t
   return OkStatus();
 }
 
-Result<HiddenStates> DecodeHidden(const PackCodec& codec, std::span<const uint8_t> stream, uint64_t max_elements) {
+Result<HiddenStates> DecodeHidden(const PackCodec& codec, std::span<const uint8_t> stream, uint64_t max_elements,
+                                  const PointVerdicts& verdicts) {
   SLUICE_ASSIGN_OR_RETURN(StreamReader reader, StreamReader::FromBytes(stream));
   SLUICE_RETURN_IF_ERROR(codec.CheckHeader(reader.header()));
   FrameCollector collector(reader.header().width, max_elements);
@@ -94,6 +103,8 @@ Result<HiddenStates> DecodeHidden(const PackCodec& codec, std::span<const uint8_
     if (!frame) break;
     SLUICE_RETURN_IF_ERROR(collector.Announce(*frame));
     SLUICE_ASSIGN_OR_RETURN(Matrix<float> values, decoder->Pull(*frame, reader));
+    const Status allowed = VerdictOn(verdicts, decoder->point());
+    if (!allowed.ok()) return allowed.WithContext(fmt::format("frame at byte {}", frame->offset));
     collector.Add(std::move(values));
   }
   return collector.Finish(reader.header().source);
@@ -111,9 +122,9 @@ Result<HiddenStreamStats> EncodeHiddenFile(const PackCodec& codec, const std::fi
 
 Result<HiddenStreamStats> DecodeHiddenFile(const PackCodec& codec, const std::filesystem::path& in,
                                            const std::filesystem::path& out, std::optional<DType> dtype,
-                                           uint64_t max_elements) {
+                                           uint64_t max_elements, const PointVerdicts& verdicts) {
   SLUICE_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(in));
-  const Result<HiddenStates> hidden = DecodeHidden(codec, file.bytes(), max_elements);
+  const Result<HiddenStates> hidden = DecodeHidden(codec, file.bytes(), max_elements, verdicts);
   if (!hidden.ok()) return hidden.status().WithContext(in.string());
   SLUICE_RETURN_IF_ERROR(SaveHidden(out, *hidden, dtype.value_or(hidden->source)));
   return StatsOf(*hidden, file.bytes().size());

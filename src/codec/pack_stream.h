@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/status.h"
+#include "codec/certificate.h"
 #include "codec/hidden_frames.h"
 #include "codec/pack_codec.h"
 #include "format/hidden_file.h"
@@ -18,20 +19,22 @@ namespace sluice {
 struct PackRate {
   int point = 0;              ///< of all frames, unless
   double bits_per_token = 0;  ///< more than 0: what the whole stream is to average
+  PointVerdicts verdicts{};   ///< on the points: one that is refused is not used
 };
 
 /// Writes all of `hidden` with a pack's codec: every frame holds the same tokens of all rows of the batch; with one row
 /// and chunks of one token they are token frames. Errors: InvalidArgument for a batch, width or chunk outside the
-/// limits, or from the codec; Io from the writer. With a target rate frames have at most 64 tokens, so that the average
-/// comes near it soon.
+/// limits, or from the codec; the verdict's on the point, or on all of them for a target; Io from the writer. With a
+/// target rate frames have at most 64 tokens, so that the average comes near it soon.
 Status EncodeHidden(const PackCodec& codec, const HiddenStates& hidden, uint32_t chunk_tokens, StreamWriter& writer,
                     const PackRate& rate = {});
 
 /// Reads a whole stream or self-contained frame. Frames of one row give [T, d], of B rows [B, T, d].
 /// Errors: Mismatch when another codec wrote it; InvalidArgument when it holds more than `max_elements`, found out
-/// before what is too much is decoded; the errors of StreamReader and of the codec.
+/// before what is too much is decoded; the errors of StreamReader and of the codec; that of the verdict on a frame's
+/// point.
 Result<HiddenStates> DecodeHidden(const PackCodec& codec, std::span<const uint8_t> stream,
-                                  uint64_t max_elements = kDefaultMaxElements);
+                                  uint64_t max_elements = kDefaultMaxElements, const PointVerdicts& verdicts = {});
 
 /// `sluice encode --hidden IN --codec FILE.pack --out OUT`: IN is .safetensors (its tensor `tensor`) or .npy.
 Result<HiddenStreamStats> EncodeHiddenFile(const PackCodec& codec, const std::filesystem::path& in,
@@ -41,7 +44,8 @@ Result<HiddenStreamStats> EncodeHiddenFile(const PackCodec& codec, const std::fi
 /// type that was encoded.
 Result<HiddenStreamStats> DecodeHiddenFile(const PackCodec& codec, const std::filesystem::path& in,
                                            const std::filesystem::path& out, std::optional<DType> dtype = std::nullopt,
-                                           uint64_t max_elements = kDefaultMaxElements);
+                                           uint64_t max_elements = kDefaultMaxElements,
+                                           const PointVerdicts& verdicts = {});
 
 }  // namespace sluice
 

@@ -44,6 +44,7 @@ struct ContextSample {
   int32_t largest = 64, smallest = 5;
   size_t class_width = 8;
   uint8_t precision = 14;
+  size_t named_points = 1;  ///< how many of the points the pack names
 
   /// Deviation of a channel's latents, in 1/16.
   int32_t Deviation(size_t channel) const {
@@ -132,7 +133,9 @@ inline std::vector<uint8_t> ContextSample::Make() const {
     }
     pack.AddTables("classes", std::move(tables));
   }
-  pack.SetOperatingPoints({{"p0", 0, 0}});
+  std::vector<OperatingPoint> points;
+  for (size_t p = 0; p < named_points; ++p) points.push_back({"p" + std::to_string(p), 0, 0});
+  pack.SetOperatingPoints(std::move(points));
   return *pack.Serialize();
 }
 

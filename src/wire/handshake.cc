@@ -76,7 +76,9 @@ Status CheckCodec(const wire::Hello& hello, const LinkCodec& codec) {
   if (hello.chunk_tokens() > codec.longest_chunk()) {
     return TooMuch("tokens of a frame with this codec", hello.chunk_tokens(), codec.longest_chunk());
   }
-  return CheckRequirement(codec, hello.requirement());
+  SLUICE_ASSIGN_OR_RETURN(const PointVerdicts verdicts, JudgeRequirement(codec, hello.requirement()));
+  const uint32_t point = std::min<uint32_t>(hello.codec().point(), INT32_MAX);
+  return VerdictOn(verdicts, static_cast<int>(point)).WithContext("certificate");
 }
 
 void SetSender(wire::Hello& hello, const StageInfo& stage, const LinkCodec& codec) {
@@ -87,6 +89,7 @@ void SetSender(wire::Hello& hello, const StageInfo& stage, const LinkCodec& code
   hello.mutable_codec()->set_name(codec.name());
   hello.mutable_codec()->set_identity(codec.identity());
   hello.mutable_codec()->set_profile(codec.profile());
+  hello.mutable_codec()->set_point(static_cast<uint32_t>(codec.point()));
 }
 
 }  // namespace
@@ -142,10 +145,17 @@ Status CheckHello(const wire::Hello& hello, const StageInfo& stage, const LinkCo
   return CheckCodec(hello, codec);
 }
 
-Status CheckRequirement(const LinkCodec& codec, const std::string& requirement) {
-  if (requirement.empty()) return OkStatus();
+Result<PointVerdicts> JudgeRequirement(const LinkCodec& codec, const std::string& requirement) {
+  if (requirement.empty()) return PointVerdicts{};
   SLUICE_ASSIGN_OR_RETURN(const Requirement parsed, Requirement::Parse(requirement));
-  return codec.CheckCertificate(parsed).WithContext("certificate");
+  Result<PointVerdicts> verdicts = codec.Judge(parsed);
+  if (!verdicts.ok()) return verdicts.status().WithContext("certificate");
+  return verdicts;
+}
+
+Status CheckRequirement(const LinkCodec& codec, const std::string& requirement) {
+  SLUICE_ASSIGN_OR_RETURN(const PointVerdicts verdicts, JudgeRequirement(codec, requirement));
+  return VerdictOn(verdicts, codec.point()).WithContext("certificate");
 }
 
 }  // namespace sluice

@@ -47,8 +47,10 @@ std::string DescribeCodec(std::string_view name, std::string_view identity);
 /// this node's value and the peer's; InvalidArgument for anything outside `limits`.
 Status CheckHello(const wire::Hello& hello, const StageInfo& stage, const LinkCodec& codec, const WireLimits& limits);
 
-/// Whether the codec's certificate meets `requirement`; an empty one is met. Errors: those of Requirement; Mismatch for
-/// a codec that has no certificate.
+/// What the codec's certificate says of its operating points; empty for an empty requirement. Errors: those of
+/// Requirement; Mismatch for a codec that has no certificate.
+Result<PointVerdicts> JudgeRequirement(const LinkCodec& codec, const std::string& requirement);
+/// Whether the point that a sender with this codec uses meets `requirement`; an empty one is met.
 Status CheckRequirement(const LinkCodec& codec, const std::string& requirement);
 
 }  // namespace sluice

@@ -5,6 +5,9 @@
 #include <cmath>
 #include <thread>
 
+#include "base/file.h"
+#include "codec/certified_sample.h"
+#include "wire/handshake.h"
 #include "wire/tiny_network_test.h"
 
 namespace sluice {
@@ -102,6 +105,42 @@ TEST(HeadSessionTest, RoundTripsValuesThatTheCodecCannotTake) {
   const Result<LinkFrame> next = sender.Push(plain.View());
   EXPECT_FALSE(next->stored);
   EXPECT_TRUE(receiver.Pull(*next).ok());
+}
+
+TEST(HeadSessionTest, RejectsTheOperatingPointThatIsBelowTheRequirement) {
+  const std::string pack = testing::TempDir() + "certified_link.pack";
+  ASSERT_TRUE(WriteFileAtomic(pack, CertifiedSample(TinyNetwork::kWidth, 3)).ok());
+  const TestNode tail = TestNode::Serve(3, 6, pack);
+  HeadRequest request = RequestOf(10, 1);
+  request.requirement = "ppl<=1.025";
+  const auto run = [&](const std::string& spec) {
+    return TestHead::Connect(3, spec, tail.server->address()).head->Generate(request, nullptr).status();
+  };
+  EXPECT_TRUE(run(pack).ok()) << "point 0";
+  EXPECT_TRUE(run(pack + "@1").ok());
+  EXPECT_EQ(run(pack + "@2").code(), StatusCode::kMismatch);
+  EXPECT_NE(run(pack + "@2").message().find("\"p2\": ppl<=1.025 is required, certified is 1.0300"), std::string::npos);
+  // The node judges what the Hello says, and every frame.
+  const auto codec = TinyNetwork::Codec(pack + "@2", 3);
+  const TinyNetwork head(0, 3);
+  SessionWish wish;
+  wish.session = std::string(32, 'a');
+  wish.positions = 5;
+  wish.requirement = request.requirement;
+  const TinyNetwork stage(3, 6);
+  wire::Hello hello = MakeHello(wish, head.info(), *codec);
+  EXPECT_EQ(hello.codec().point(), 2u);
+  EXPECT_EQ(CheckHello(hello, stage.info(), *codec, {}).code(), StatusCode::kMismatch);
+  hello.mutable_codec()->set_point(1);
+  EXPECT_TRUE(CheckHello(hello, stage.info(), *codec, {}).ok());
+  for (const uint32_t point : {3u, 0xffffffffu}) {
+    hello.mutable_codec()->set_point(point);
+    EXPECT_EQ(CheckHello(hello, stage.info(), *codec, {}).code(), StatusCode::kMismatch) << point;
+  }
+  LinkSender sender = *LinkSender::Make(*codec);
+  LinkReceiver receiver(*codec, *JudgeRequirement(*codec, request.requirement));
+  const Matrix<float> hidden(4, TinyNetwork::kWidth);
+  EXPECT_EQ(receiver.Pull(*sender.Push(hidden.View())).status().code(), StatusCode::kMismatch);
 }
 
 TEST(HeadSessionTest, RejectsWhatDoesNotFitByName) {

@@ -86,7 +86,10 @@ class PackLinkCodec final : public LinkCodec {
     const Sha256Digest& hash = codec_->pack().hash();
     return std::string(hash.begin(), hash.end());
   }
-  Status CheckCertificate(const Requirement& requirement) const override { return requirement.Check(codec_->pack()); }
+  int point() const override { return point_.value_or(0); }
+  Result<PointVerdicts> Judge(const Requirement& requirement) const override {
+    return requirement.Judge(codec_->pack());
+  }
   int64_t cut() const override {
     const PackInfo& info = codec_->pack().info();
     return info.model_hash == Sha256Digest{} ? -1 : info.cut;
@@ -159,7 +162,7 @@ LinkFrame StoredFrame(MatrixView<const float> hidden) {
 
 }  // namespace
 
-Status LinkCodec::CheckCertificate(const Requirement&) const {
+Result<PointVerdicts> LinkCodec::Judge(const Requirement&) const {
   return Mismatch(fmt::format("codec {} has none, and one is required", name()));
 }
 
@@ -229,6 +232,7 @@ Result<Matrix<float>> LinkReceiver::Pull(const LinkFrame& frame) {
                                read ? read->tokens : 0, frame.tokens));
   }
   SLUICE_ASSIGN_OR_RETURN(Matrix<float> values, decoder_->Pull(*read, *reader_));
+  SLUICE_RETURN_IF_ERROR(VerdictOn(verdicts_, decoder_->point()).WithContext("certificate"));
   if (reader_->unread() != 0) return Corrupt(fmt::format("{} bytes behind a frame", reader_->unread()));
   return values;
 }

@@ -24,13 +24,15 @@ class LinkCodec {
   virtual std::string identity() const = 0;
   /// Of a float codec: what else has to be equal for its sums to be; else empty.
   virtual std::string profile() const { return ""; }
-  /// Errors: Mismatch when it has no certificate; those of Requirement::Check.
-  virtual Status CheckCertificate(const Requirement& requirement) const;
+  /// Errors: Mismatch when it has no certificate; those of Requirement::Judge.
+  virtual Result<PointVerdicts> Judge(const Requirement& requirement) const;
   /// The cut it was made for; -1 when any will do.
   virtual int64_t cut() const { return -1; }
   virtual uint32_t longest_chunk() const = 0;
   /// How many operating points a sender may choose from.
   virtual size_t points() const { return 1; }
+  /// The one that a sender uses.
+  virtual int point() const { return 0; }
   /// Header of its streams.
   virtual StreamHeader Header() const = 0;
   virtual Status CheckHeader(const StreamHeader& header) const = 0;
@@ -78,8 +80,9 @@ class LinkSender {
 /// The receiving end. Threads: one at a time.
 class LinkReceiver {
  public:
-  /// `codec` outlives it.
-  explicit LinkReceiver(const LinkCodec& codec) : codec_(&codec), decoder_(codec.NewDecoder()) {}
+  /// `codec` outlives it. Frames of an operating point whose verdict is an error are refused with it.
+  explicit LinkReceiver(const LinkCodec& codec, PointVerdicts verdicts = {})
+      : codec_(&codec), decoder_(codec.NewDecoder()), verdicts_(std::move(verdicts)) {}
   /// [tokens, d]. Errors: Truncated, Corrupt, Unsupported or Mismatch for a payload that is not one whole frame of this
   /// codec with as many tokens as it says; found out before anything is allocated for them. None may follow then.
   Result<Matrix<float>> Pull(const LinkFrame& frame);
@@ -90,6 +93,7 @@ class LinkReceiver {
 
   const LinkCodec* codec_;
   std::unique_ptr<FrameDecoder> decoder_;
+  PointVerdicts verdicts_;
   std::optional<StreamReader> reader_;
   std::vector<uint8_t> bytes_;
 };

@@ -97,7 +97,8 @@ Status ServedSession::Begin(const wire::Hello& hello) {
                                                 [this](Status why) { End(std::move(why)); }));
   place_.emplace(std::move(place));
   SLUICE_ASSIGN_OR_RETURN(state_, node_.runner->NewState(hello.positions()));
-  receiver_.emplace(*codec_);
+  SLUICE_ASSIGN_OR_RETURN(PointVerdicts verdicts, JudgeRequirement(*codec_, hello.requirement()));
+  receiver_.emplace(*codec_, std::move(verdicts));
   window_ = node_.limits.window;
   if (node_.next == nullptr) {
     const auto& choice = hello.sampling();

@@ -81,6 +81,53 @@ TEST_F(CertifyVerbTest, MatchesEvalAtEveryOperatingPoint) {
   EXPECT_EQ(shown["hash"], Sluice({"inspect", shipped, "--json"}).Json()["hash"]);
 }
 
+TEST_F(CertifyVerbTest, RejectsOnlyTheOperatingPointsThatAreBelow) {
+  const std::filesystem::path models = std::filesystem::path(SLUICE_SOURCE_DIR) / "models";
+  const std::string pack = models / "default-sluice.pack";
+  ASSERT_TRUE(Succeeded(Sluice({"encode", "--model", models / "default", "--cut", "3", "--codec", "fp32", "--text",
+                                models / "text" / "shakespeare-select.txt", "--out", Path("h.slc")})));
+  ASSERT_TRUE(Succeeded(Sluice({"decode", "--in", Path("h.slc"), "--out", Path("h.npy")})));
+  const auto points = Sluice({"inspect", pack, "--json"}).Json()["certificate"]["points"];
+  ASSERT_GT(points.size(), 3u);
+  const std::string last = std::to_string(points.size() - 1);
+  const auto high = [&](size_t point) { return points[point]["perplexity_ratio"]["high"].get<double>(); };
+  const std::string require = "ppl<=" + std::to_string((high(1) + high(2)) / 2);
+  const auto encode = [&](const Arguments& more) {
+    Arguments all = {"encode", "--hidden", Path("h.npy"), "--codec", pack, "--out", Path("p.slc"), "--json"};
+    all.insert(all.end(), more.begin(), more.end());
+    return Sluice(all);
+  };
+  const auto decode = [&](const Arguments& more) {
+    Arguments all = {"decode", "--codec", pack, "--in", Path("p.slc"), "--out", Path("p.npy")};
+    all.insert(all.end(), more.begin(), more.end());
+    return Sluice(all);
+  };
+  const Arguments required = {"--require", require};
+  EXPECT_EQ(encode({"--lambda-index", last, "--require", require}).exit_code, 6);
+  EXPECT_FALSE(std::filesystem::exists(Path("p.slc")));
+  EXPECT_TRUE(Succeeded(encode({"--lambda-index", "1", "--require", require})));
+  EXPECT_TRUE(Succeeded(decode(required)));
+  std::filesystem::remove(Path("p.npy"));
+  const Outcome coarse = encode({"--lambda-index", last});
+  ASSERT_TRUE(Succeeded(coarse));
+  const Outcome refused = decode(required);
+  EXPECT_EQ(refused.exit_code, 6) << refused;
+  EXPECT_NE(refused.err.find("is required, certified is"), std::string::npos) << refused;
+  EXPECT_FALSE(std::filesystem::exists(Path("p.npy")));
+  EXPECT_TRUE(Succeeded(decode({})));
+  // A target beyond the allowed points stops at the last of them, and so do its frames.
+  const std::string target = std::to_string(coarse.Json()["bits_per_token"].get<double>());
+  const Outcome confined = encode({"--target-bits-per-token", target, "--require", require});
+  ASSERT_TRUE(Succeeded(confined)) << confined;
+  EXPECT_GT(confined.Json()["bits_per_token"].get<double>(), 1.1 * coarse.Json()["bits_per_token"].get<double>());
+  EXPECT_TRUE(Succeeded(decode(required)));
+  EXPECT_EQ(encode({"--target-bits-per-token", target, "--require", "ppl<=0.5"}).exit_code, 6);
+  // What no pack wrote has no certificate.
+  EXPECT_EQ(Sluice({"decode", "--codec", pack, "--in", Path("h.slc"), "--out", Path("q.npy"), "--require", require})
+                .exit_code,
+            6);
+}
+
 TEST_F(CertifyVerbTest, RejectsWhatCannotBeCertified) {
   EXPECT_EQ(
       Sluice({"certify", "--model", tiny().model(), "--codec", tiny().codec(), "--text", tiny().text()}).exit_code, 7);

@@ -10,6 +10,7 @@
 #include <cstdio>
 
 #include "wire/codec_choice.h"
+#include "wire/handshake.h"
 #include "wire/link_probe.h"
 
 namespace sluice {
@@ -33,9 +34,11 @@ RateTarget TargetOf(const GenerateVerbOptions& options) {
   return {};
 }
 
-/// Each specification, and each operating point of a pack that has several, as a codec of its own, in their order.
-Result<std::vector<std::unique_ptr<LinkCodec>>> OpenCandidates(const std::string& specs, const StageInfo& stage,
-                                                               int64_t cut) {
+/// Each specification, and each operating point of a pack that has several, as a codec of its own, in their order;
+/// those that `require` refuses are left out. Errors: the last refusal when all are.
+Result<std::vector<std::unique_ptr<LinkCodec>>> OpenCandidates(const std::string& specs, const std::string& require,
+                                                               const StageInfo& stage, int64_t cut) {
+  Status refusal;
   std::vector<std::unique_ptr<LinkCodec>> codecs;
   for (const std::string& spec : SplitSpecs(specs)) {
     SLUICE_ASSIGN_OR_RETURN(auto codec, OpenAnyLinkCodec(spec, stage, cut));
@@ -46,6 +49,12 @@ Result<std::vector<std::unique_ptr<LinkCodec>>> OpenCandidates(const std::string
       codecs.push_back(std::move(codec));
     }
   }
+  std::erase_if(codecs, [&](const std::unique_ptr<LinkCodec>& codec) {
+    const Status met = CheckRequirement(*codec, require);
+    if (!met.ok()) refusal = met.WithContext(codec->name());
+    return !met.ok();
+  });
+  if (codecs.empty() && !refusal.ok()) return refusal;
   return codecs;
 }
 
@@ -119,7 +128,7 @@ Result<RatedCodec> ChooseLinkCodec(const GenerateVerbOptions& options, TorchStag
   SLUICE_ASSIGN_OR_RETURN(const LinkReport link, ProbeLink(peer, kProbeSeconds));
   const std::span<const int64_t> first = prompt.first(std::min<size_t>(prompt.size(), chunk));
   SLUICE_ASSIGN_OR_RETURN(const FirstChunk run, RunFirstChunk(stage, first));
-  SLUICE_ASSIGN_OR_RETURN(auto candidates, OpenCandidates(options.codec, stage.info(), cut));
+  SLUICE_ASSIGN_OR_RETURN(auto candidates, OpenCandidates(options.codec, options.require, stage.info(), cut));
   std::vector<std::unique_ptr<LinkCodec>> codecs;
   std::vector<CodecTrial> trials;
   for (auto& codec : candidates) {

@@ -124,7 +124,8 @@ class StreamDecoder {
     const std::string spec = plain ? PlainCodecName(header.codec_id) : options.codec;
     SLUICE_ASSIGN_OR_RETURN(auto codec, OpenTensorCodec(spec, context));
     SLUICE_RETURN_IF_ERROR(codec->Accepts(header).WithContext(options.in.string()));
-    return StreamDecoder(std::move(reader), std::move(codec), options.in.string());
+    SLUICE_ASSIGN_OR_RETURN(PointVerdicts verdicts, JudgeRequirement(options.require, options.codec));
+    return StreamDecoder(std::move(reader), std::move(codec), std::move(verdicts), options.in.string());
   }
 
   TensorCodec& codec() { return *codec_; }
@@ -137,19 +138,21 @@ class StreamDecoder {
     const std::optional<Frame>& frame = *read;
     if (!frame.has_value()) return torch::Tensor();
     auto hidden = codec_->Decode(*frame, reader_);
-    if (!hidden.ok()) {
-      return hidden.status().WithContext(fmt::format("{}: frame {} (byte {})", name_, frames_, frame->offset));
+    const Status status = hidden.ok() ? VerdictOn(verdicts_, codec_->point()) : hidden.status();
+    if (!status.ok()) {
+      return status.WithContext(fmt::format("{}: frame {} (byte {})", name_, frames_, frame->offset));
     }
     ++frames_;
     return hidden;
   }
 
  private:
-  StreamDecoder(StreamReader reader, std::unique_ptr<TensorCodec> codec, std::string name)
-      : reader_(std::move(reader)), codec_(std::move(codec)), name_(std::move(name)) {}
+  StreamDecoder(StreamReader reader, std::unique_ptr<TensorCodec> codec, PointVerdicts verdicts, std::string name)
+      : reader_(std::move(reader)), codec_(std::move(codec)), verdicts_(std::move(verdicts)), name_(std::move(name)) {}
 
   StreamReader reader_;
   std::unique_ptr<TensorCodec> codec_;
+  PointVerdicts verdicts_;
   std::string name_;  ///< of the file
   uint64_t frames_ = 0;
 };

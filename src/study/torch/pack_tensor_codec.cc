@@ -43,6 +43,8 @@ class PackTensorCodec final : public TensorCodec {
     return hidden;
   }
 
+  int point() const override { return decoder_->point(); }
+
   Status Accepts(const StreamHeader& header) const override { return codec_->CheckHeader(header); }
 
  private:

@@ -65,6 +65,8 @@ class TensorCodec {
   virtual Status Encode(const torch::Tensor& x, StreamWriter& writer, ChunkBits* bits) = 0;
   /// Decodes and verifies the frame that `reader` gave last. Data: -> float [B, T, d].
   virtual Result<torch::Tensor> Decode(const Frame& frame, StreamReader& reader) = 0;
+  /// The operating point of the frame that was decoded last.
+  virtual int point() const { return 0; }
 
   /// Whether a stream with this header is ours to decode. Errors: Mismatch naming what differs, expected and got.
   virtual Status Accepts(const StreamHeader& header) const = 0;

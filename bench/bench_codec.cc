@@ -22,6 +22,7 @@
 #include "codec/pack_codec.h"
 #include "measuring.h"
 #include "nets/context_sample.h"
+#include "page/plot_svg.h"
 
 namespace sluice {
 namespace {
@@ -196,17 +197,54 @@ void PrintRow(const ordered_json& row) {
   std::fflush(stdout);
 }
 
+// Time a token of both ends, a series for each preset: of the rows where `fixed` has its value, over `along`.
+std::string PlotTimes(const ordered_json& rows, const char* along, const char* fixed, size_t value,
+                      const PlotBlock& frame) {
+  PlotBlock plot = frame;
+  for (const auto& row : rows) {
+    if (row[fixed].get<size_t>() != value) continue;
+    const auto name = row["preset"].get<std::string>();
+    if (plot.series.empty() || plot.series.back().name != name) {
+      plot.series.push_back({.name = name, .line = true, .points = true});
+    }
+    plot.series.back().x.push_back(row[along].get<double>());
+    plot.series.back().y.push_back(Both(row["codec"]));
+  }
+  return RenderPlotSvg(plot);
+}
+
+// At the width 768, or the first; at the most tokens.
+void WriteSvgs(const std::string& prefix, const ordered_json& rows, const std::vector<size_t>& widths,
+               const std::vector<size_t>& tokens) {
+  const bool usual = std::find(widths.begin(), widths.end(), 768) != widths.end();
+  const size_t width = usual ? 768 : widths.front(), most = *std::max_element(tokens.begin(), tokens.end());
+  std::ofstream(prefix + "-tokens.svg") << PlotTimes(
+      rows, "tokens", "width", width,
+      {.title = fmt::format("Time a token over the tokens of a frame, width {}", width),
+       .x_label = "tokens of a frame",
+       .y_label = "encode + decode, us a token",
+       .log_x = true});
+  std::ofstream(prefix + "-width.svg") << PlotTimes(
+      rows, "width", "tokens", most,
+      {.title = fmt::format("Time a token over the width, {} tokens", most),
+       .x_label = "width d",
+       .y_label = "encode + decode, us a token",
+       .log_x = true,
+       .log_y = true});
+}
+
 int Main(int argc, char** argv) {
   CLI::App app("Codec context beside zlib and zstd on the same integers, one core.");
   int rounds = 9;
   std::vector<size_t> widths = {64, 288, 768, 2048, 4096}, tokens = {1, 64, 1024};
   std::vector<std::string> presets = {"sluice", "fast"};
-  std::string out;
+  std::string out, svg;
   app.add_option("--rounds", rounds, "Rounds; figures are medians")->check(CLI::Range(1, 1000));
   app.add_option("--widths", widths, "Widths of hidden states");
   app.add_option("--tokens", tokens, "Tokens of a frame");
   app.add_option("--presets", presets, "sluice, fast")->check(CLI::IsMember({"sluice", "fast"}));
   app.add_option("--json", out, "Also write all figures to this file");
+  app.add_option("--svg", svg, "Also plot time a token: PREFIX-tokens.svg and PREFIX-width.svg")->type_name("PREFIX");
   CLI11_PARSE(app, argc, argv);
   ordered_json result = {{"processor", Processor()}, {"load", LoadAverage()}, {"rounds", rounds}};
   fmt::print("us a token, one core; the last four columns: rival's time over ours, our bytes over the rival's\n");
@@ -225,6 +263,7 @@ int Main(int argc, char** argv) {
   }
   result["load_at_the_end"] = LoadAverage();
   if (!out.empty()) std::ofstream(out) << result.dump(1) << "\n";
+  if (!svg.empty()) WriteSvgs(svg, result["rows"], widths, tokens);
   return 0;
 }
 

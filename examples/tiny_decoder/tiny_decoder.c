@@ -633,7 +633,9 @@ static void read_header(Stream* s, Reader* r, const Pack* pack) {
   s->flags = le16(h + 6);
   s->id = le64(h + 16);
   s->d = le32(h + 24);
-  check(h[5] >> 4 >= 1 && h[5] >> 4 <= 3 && s->kind >= 1 && s->kind <= 3 && s->flags < 16, UNSUPPORTED);
+  check(h[5] >> 4 >= 1 && h[5] >> 4 <= 3 && s->kind >= 1 && s->kind <= 3 && s->flags < 32 &&
+            (!(s->flags & 16) || (s->kind == 3 && (s->flags & 4))),
+        UNSUPPORTED);
   check(s->d >= 1 && s->d <= 65536 && (h[30] == 0 || (h[30] >= 10 && h[30] <= 16)), CORRUPT);
   check(s->kind == 2 || (h[31] == 0 && le32(h + 32) == 0), CORRUPT);
   check(s->kind == 1 || (s->kind == 3 && pack != NULL), MISMATCH);

@@ -100,6 +100,8 @@ class Encoder {
   sluice_status SetTokens(const std::vector<int32_t>& ids) {
     return sluice_encoder_set_tokens(handle_.get(), ids.data(), ids.size());
   }
+  /// Before the first frame: the stream carries the ids.
+  sluice_status SendTokens() { return sluice_encoder_send_tokens(handle_.get()); }
   /// The operating point of the frames that follow, 0 the finest; or a rate that the encoder meets by choosing.
   sluice_status SetPoint(int point) { return sluice_encoder_set_point(handle_.get(), point); }
   sluice_status SetTarget(double bits_per_token) { return sluice_encoder_set_target(handle_.get(), bits_per_token); }
@@ -141,6 +143,13 @@ class Decoder {
   /// Ids of the next frame's tokens, for packs made with side information; both ends must be told.
   sluice_status SetTokens(const std::vector<int32_t>& ids) {
     return sluice_decoder_set_tokens(handle_.get(), ids.data(), ids.size());
+  }
+  /// Those that the frame pulled last carried.
+  std::vector<int32_t> Tokens() const {
+    const int32_t* ids = nullptr;
+    size_t count = 0;
+    if (sluice_decoder_tokens(handle_.get(), &ids, &count) != SLUICE_OK) return {};
+    return {ids, ids + count};
   }
 
  private:

@@ -103,6 +103,9 @@ SLUICE_API sluice_status sluice_encoder_set_point(sluice_encoder* encoder, int p
 SLUICE_API sluice_status sluice_encoder_set_target(sluice_encoder* encoder, double bits_per_token);
 /* The ids of the next frame's tokens, for packs made with side information; both ends must be told. */
 SLUICE_API sluice_status sluice_encoder_set_tokens(sluice_encoder* encoder, const int32_t* ids, size_t count);
+/* Before the first frame: the stream carries the ids, entropy-coded, for a decoder that does not know them. Who reads the
+ * stream with the pack can read the text. */
+SLUICE_API sluice_status sluice_encoder_send_tokens(sluice_encoder* encoder);
 /* Takes back the last tokens of a stream of one row, at most 63: what follows is coded as if they had not been. The other
  * end must do the same before it takes the next frame. */
 SLUICE_API sluice_status sluice_encoder_trim(sluice_encoder* encoder, size_t tokens);
@@ -121,6 +124,8 @@ SLUICE_API sluice_status sluice_decoder_pull(sluice_decoder* decoder, sluice_hid
 SLUICE_API void sluice_decoder_close(sluice_decoder* decoder);
 /* As of the encoder. */
 SLUICE_API sluice_status sluice_decoder_set_tokens(sluice_decoder* decoder, const int32_t* ids, size_t count);
+/* The ids that the frame pulled last carried, until the next call; none (0) where the stream carries none. */
+SLUICE_API sluice_status sluice_decoder_tokens(const sluice_decoder* decoder, const int32_t** ids, size_t* count);
 SLUICE_API sluice_status sluice_decoder_trim(sluice_decoder* decoder, size_t tokens);
 SLUICE_API sluice_status sluice_decoder_checkpoint(const sluice_decoder* decoder, sluice_checkpoint** checkpoint);
 SLUICE_API sluice_status sluice_decoder_restore(sluice_decoder* decoder, const sluice_checkpoint* checkpoint);

@@ -232,6 +232,13 @@ sluice_status sluice_encoder_set_tokens(sluice_encoder* encoder, const int32_t* 
   });
 }
 
+sluice_status sluice_encoder_send_tokens(sluice_encoder* encoder) {
+  return Guard([&]() -> Status {
+    SLUICE_RETURN_IF_ERROR(NotNull({encoder}));
+    return encoder->encoder.SendTokens();
+  });
+}
+
 sluice_status sluice_encoder_trim(sluice_encoder* encoder, size_t tokens) {
   return Guard([&]() -> Status {
     SLUICE_RETURN_IF_ERROR(NotNull({encoder}));
@@ -258,6 +265,16 @@ sluice_status sluice_decoder_set_tokens(sluice_decoder* decoder, const int32_t* 
   return Guard([&]() -> Status {
     SLUICE_RETURN_IF_ERROR(NotNull({decoder, ids}));
     return decoder->decoder.SetTokens({ids, count});
+  });
+}
+
+sluice_status sluice_decoder_tokens(const sluice_decoder* decoder, const int32_t** ids, size_t* count) {
+  return Guard([&]() -> Status {
+    SLUICE_RETURN_IF_ERROR(NotNull({decoder, ids, count}));
+    const std::span<const int32_t> tokens = decoder->decoder.tokens();
+    *ids = tokens.data();
+    *count = tokens.size();
+    return OkStatus();
   });
 }
 

@@ -47,6 +47,33 @@ TEST(CInterfaceTest, RoundTripsFramesOfPlainCodecsAndPacks) {
   }
 }
 
+TEST(CInterfaceTest, RoundTripsIdsThatTheStreamCarries) {
+  ContextSample sample;
+  sample.shape = {.width = 16, .hidden = 9, .groups = 2, .points = 1, .names = TokenNames::kTokens, .ids = 10};
+  const std::string path = testing::TempDir() + "c_interface_ids.pack";
+  ASSERT_TRUE(WriteFileAtomic(path, sample.Make()).ok());
+  auto codec = Codec::Open(path);
+  ASSERT_TRUE(codec) << codec.message;
+  auto encoder = codec->NewEncoder(16);
+  auto decoder = codec->NewDecoder();
+  ASSERT_EQ(encoder->SendTokens(), SLUICE_OK);
+  for (const std::vector<int32_t>& ids : {std::vector<int32_t>{3, 1, 4, 1}, {5}, {9, 2}}) {
+    ASSERT_EQ(encoder->SetTokens(ids), SLUICE_OK);
+    auto bytes = encoder->Push(Waves(1, ids.size(), 16));
+    ASSERT_TRUE(bytes) << bytes.message;
+    ASSERT_EQ(decoder->Feed(*bytes), SLUICE_OK);
+    auto frame = decoder->Pull();
+    ASSERT_TRUE(frame) << frame.message;
+    EXPECT_EQ(frame->tokens, ids.size());
+    EXPECT_EQ(decoder->Tokens(), ids);
+  }
+  EXPECT_EQ(encoder->SendTokens(), SLUICE_INVALID_ARGUMENT) << "the stream has frames";
+  EXPECT_FALSE(encoder->Push(Waves(1, 2, 16))) << "no ids were given";
+  auto plain = Codec::Open("fp16");
+  EXPECT_EQ(plain->NewEncoder(16)->SendTokens(), SLUICE_INVALID_ARGUMENT);
+  EXPECT_EQ(sluice_decoder_tokens(nullptr, nullptr, nullptr), SLUICE_INVALID_ARGUMENT);
+}
+
 TEST(CInterfaceTest, RoundTripsAStreamCutIntoSingleBytes) {
   for (const std::string& spec : {std::string("fp16"), kGolden + "decode/static.pack"}) {
     auto codec = Codec::Open(spec);

@@ -7,8 +7,8 @@
 
 namespace sluice {
 
-StreamEncoder::StreamEncoder(const AnyCodec& codec, StreamWriter writer, uint32_t width)
-    : codec_(&codec), writer_(std::move(writer)), width_(width) {
+StreamEncoder::StreamEncoder(const AnyCodec& codec, StreamWriter writer, uint32_t width, DType source)
+    : codec_(&codec), writer_(std::in_place, std::move(writer)), width_(width), source_(source) {
   if (codec.pack() != nullptr) encoder_ = codec.pack()->NewEncoder();
 }
 
@@ -17,7 +17,7 @@ Result<StreamEncoder> StreamEncoder::Make(const AnyCodec& codec, uint32_t width,
     return InvalidArgument(fmt::format("width {}, the pack's is {}", width, codec.width()));
   }
   SLUICE_ASSIGN_OR_RETURN(StreamWriter writer, StreamWriter::ToMemory(codec.Header(width, source, 0)));
-  return StreamEncoder(codec, std::move(writer), width);
+  return StreamEncoder(codec, std::move(writer), width, source);
 }
 
 Result<std::span<const uint8_t>> StreamEncoder::Push(const HiddenStates& hidden) {
@@ -28,19 +28,19 @@ Result<std::span<const uint8_t>> StreamEncoder::Push(const HiddenStates& hidden)
     return InvalidArgument(fmt::format("{} rows of {} tokens, more than a frame holds", hidden.batch, hidden.tokens));
   }
   if (encoder_) {
-    SLUICE_RETURN_IF_ERROR(encoder_->Push(hidden.values.View(), static_cast<uint32_t>(hidden.batch), writer_));
+    SLUICE_RETURN_IF_ERROR(encoder_->Push(hidden.values.View(), static_cast<uint32_t>(hidden.batch), *writer_));
   } else {
     SLUICE_ASSIGN_OR_RETURN(const std::vector<uint8_t> payload, codec_->plain()->Encode(hidden.values.View()));
     SLUICE_RETURN_IF_ERROR(
-        writer_.AddStored(static_cast<uint32_t>(hidden.batch), static_cast<uint32_t>(hidden.tokens), payload));
+        writer_->AddStored(static_cast<uint32_t>(hidden.batch), static_cast<uint32_t>(hidden.tokens), payload));
   }
-  out_ = writer_.Take();
+  out_ = writer_->Take();
   return std::span<const uint8_t>(out_);
 }
 
 Result<std::span<const uint8_t>> StreamEncoder::Finish() {
-  SLUICE_RETURN_IF_ERROR(writer_.Finish());
-  out_ = writer_.Take();
+  SLUICE_RETURN_IF_ERROR(writer_->Finish());
+  out_ = writer_->Take();
   return std::span<const uint8_t>(out_);
 }
 
@@ -56,6 +56,15 @@ Status StreamEncoder::SetTarget(double bits_per_token) {
 
 Status StreamEncoder::SetTokens(std::span<const int32_t> ids) {
   return encoder_ ? encoder_->SetTokens(ids) : OkStatus();
+}
+Status StreamEncoder::SendTokens() {
+  if (codec_->pack() == nullptr || (codec_->pack()->pack().info().flags & kSideTokens) == 0) {
+    return InvalidArgument("ids in the stream: the codec was not made with side tokens");
+  }
+  if (writer_->tokens_written() > 0) return InvalidArgument("ids in the stream: it has frames already");
+  SLUICE_ASSIGN_OR_RETURN(StreamWriter writer, StreamWriter::ToMemory(codec_->Header(width_, source_, kIdsInStream)));
+  writer_.emplace(std::move(writer));
+  return OkStatus();
 }
 Status StreamEncoder::Trim(size_t tokens) { return encoder_ ? encoder_->Trim(tokens) : OkStatus(); }
 std::unique_ptr<CodecCheckpoint> StreamEncoder::Checkpoint() const {

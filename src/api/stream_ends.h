@@ -24,16 +24,20 @@ class StreamEncoder {
   Status SetPoint(int point);
   Status SetTarget(double bits_per_token);
   Status SetTokens(std::span<const int32_t> ids);
+  /// From the first frame on the stream carries the ids. Errors: InvalidArgument when it has frames, or the codec needs
+  /// no ids.
+  Status SendTokens();
   Status Trim(size_t tokens);
   std::unique_ptr<CodecCheckpoint> Checkpoint() const;
   Status Restore(const CodecCheckpoint& checkpoint);
 
  private:
-  StreamEncoder(const AnyCodec& codec, StreamWriter writer, uint32_t width);
+  StreamEncoder(const AnyCodec& codec, StreamWriter writer, uint32_t width, DType source);
 
   const AnyCodec* codec_;
-  StreamWriter writer_;
+  std::optional<StreamWriter> writer_;
   uint32_t width_;
+  DType source_;
   std::unique_ptr<FrameEncoder> encoder_;  // of a pack's codec
   std::vector<uint8_t> out_;
 };
@@ -50,6 +54,8 @@ class StreamDecoder {
 
   // As FrameDecoder. Errors: those of Pull after a final one.
   Status SetTokens(std::span<const int32_t> ids);
+  /// That the frame pulled last carried; until the next call.
+  std::span<const int32_t> tokens() const { return decoder_ ? decoder_->tokens() : std::span<const int32_t>(); }
   Status Trim(size_t tokens);
   std::unique_ptr<CodecCheckpoint> Checkpoint() const;
   Status Restore(const CodecCheckpoint& checkpoint);

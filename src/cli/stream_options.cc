@@ -1,7 +1,14 @@
 #include "cli/stream_options.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+
+#include "base/bytes.h"
+#include "base/file.h"
 #include "codec/certificate.h"
 #include "plain/plain_codec.h"
 
@@ -13,14 +20,16 @@ const char* const kEncodeExamples =
     "  sluice encode --model DIR --codec zstd:3 --cut 3 --text book.txt --out book.slc\n"
     "  sluice encode --hidden states.safetensors --codec q80 --out states.slc       (no transformer, no libtorch)\n"
     "  sluice encode --hidden states.safetensors --codec static.pack --out states.slc\n"
-    "  sluice encode --hidden states.npy --codec a.pack --target-bits-per-token 80 --out states.slc\n";
+    "  sluice encode --hidden states.npy --codec a.pack --target-bits-per-token 80 --out states.slc\n"
+    "  sluice encode --hidden states.npy --codec side.pack --ids ids.txt --send-ids --out states.slc\n";
 
 const char* const kDecodeExamples =
     "  sluice decode --model DIR --codec runs/a --in book.slc --text book.txt       (loads only the layers after the "
     "cut)\n"
     "  sluice decode --model DIR --codec runs/a --in book.slc --out hidden.safetensors\n"
     "  sluice decode --in states.slc --out states.safetensors                       (plain codecs need no model)\n"
-    "  sluice decode --codec static.pack --in states.slc --out states.safetensors\n";
+    "  sluice decode --codec static.pack --in states.slc --out states.safetensors\n"
+    "  sluice decode --codec side.pack --in states.slc --ids-out ids.txt --out states.npy\n";
 
 void AddEncodeOptions(CLI::App& app, EncodeOptions& options) {
   app.add_option("-m,--model", options.model, "Model folder (Hugging Face layout)");
@@ -50,6 +59,11 @@ void AddEncodeOptions(CLI::App& app, EncodeOptions& options) {
       ->needs(hidden)
       ->excludes(point)
       ->check(CLI::PositiveNumber);
+  app.add_option("--ids", options.ids, "Token ids of --hidden, numbers in a file, for packs made with --side tokens")
+      ->needs(hidden);
+  app.add_flag("--send-ids", options.send_ids,
+               "Put the token ids into the stream, entropy-coded, for a decoder that does not know them: who reads it "
+               "with the pack can read the text");
   app.add_option("--require", options.require,
                  "Refuse a pack whose certificate is missing, foreign or, at the operating point used, worse: "
                  "\"ppl<=1.03,top1>=0.97\" (also kl, greedy, bits); a target rate keeps to the points that meet it");
@@ -64,9 +78,34 @@ void AddDecodeOptions(CLI::App& app, DecodeOptions& options) {
   app.add_option("-c,--context", options.context, "Tokens of a window of --text, as given to encode")
       ->check(CLI::Range(0, 1 << 20));
   app.add_flag("--drop-blank-lines", options.drop_blank_lines, "Leave out blank lines of --text, as given to encode");
+  app.add_option("--ids", options.ids, "Token ids, numbers in a file, for packs made with --side tokens");
+  app.add_option("--ids-out", options.ids_out, "Write the token ids that the stream carries (encode --send-ids)");
   app.add_option("--require", options.require,
                  "Refuse a pack whose certificate is missing, foreign or, at any operating point that the stream uses, "
                  "worse: \"ppl<=1.03,top1>=0.97\" (also kl, greedy, bits)");
+}
+
+Result<std::vector<int32_t>> ReadIds(const std::filesystem::path& path) {
+  constexpr uint64_t kMostBytes = uint64_t{1} << 30;
+  SLUICE_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMostBytes));
+  std::vector<int32_t> ids;
+  const char *at = text.data(), *const end = at + text.size();
+  while (true) {
+    at = std::find_if_not(at, end, [](unsigned char c) { return std::isspace(c) != 0; });
+    if (at == end) return ids;
+    int32_t id = 0;
+    const auto parsed = std::from_chars(at, end, id);
+    const bool whole = parsed.ptr == end || std::isspace(static_cast<unsigned char>(*parsed.ptr)) != 0;
+    if (parsed.ec != std::errc() || !whole) {
+      return Corrupt(fmt::format("{}: byte {}: expected a token id", path.string(), at - text.data()));
+    }
+    ids.push_back(id);
+    at = parsed.ptr;
+  }
+}
+
+Status WriteIds(const std::filesystem::path& path, std::span<const int32_t> ids) {
+  return WriteFileAtomic(path, AsBytes(fmt::format("{}\n", fmt::join(ids, "\n"))));
 }
 
 Result<PointVerdicts> JudgeRequirement(const std::string& require, const std::string& codec) {

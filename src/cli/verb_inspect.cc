@@ -41,14 +41,18 @@ std::string CodecIdText(const StreamHeader& header) {
 }
 
 ordered_json HeaderFields(const StreamHeader& header) {
-  return {{"what", (header.flags & kSingle) != 0 ? "self-contained frame" : "stream"},
-          {"version", kStreamVersion},
-          {"codec_kind", KindName(header.kind)},
-          {"codec", CodecIdText(header)},
-          {"model", fmt::format("{:016x}", header.model_id)},
-          {"cut", header.cut},
-          {"width", header.width},
-          {"threads", header.threads}};
+  ordered_json fields = {{"what", (header.flags & kSingle) != 0 ? "self-contained frame" : "stream"},
+                         {"version", kStreamVersion},
+                         {"codec_kind", KindName(header.kind)},
+                         {"codec", CodecIdText(header)},
+                         {"model", fmt::format("{:016x}", header.model_id)},
+                         {"cut", header.cut},
+                         {"width", header.width},
+                         {"threads", header.threads}};
+  if ((header.flags & kSideTokens) != 0) {
+    fields["token_ids"] = (header.flags & kIdsInStream) != 0 ? "in the stream" : "known to the reader";
+  }
+  return fields;
 }
 
 // Where a token frame ends only its codec knows, so the walk stops at the first.

@@ -17,12 +17,18 @@ Result<HiddenStreamStats> Encode(const EncodeOptions& options, PointVerdicts ver
     if (options.point != 0 || options.bits_per_token > 0) {
       return InvalidArgument(options.codec + ": only a pack has operating points");
     }
+    if (!options.ids.empty() || options.send_ids)
+      return InvalidArgument(options.codec + ": only a pack takes token ids");
     return EncodeHiddenFile(options.hidden, options.tensor, options.codec, options.out, chunk);
   }
   const PackRate rate{
       .point = options.point, .bits_per_token = options.bits_per_token, .verdicts = std::move(verdicts)};
   SLUICE_ASSIGN_OR_RETURN(const auto codec, PackCodec::Open(options.codec));
-  return EncodeHiddenFile(*codec, options.hidden, options.tensor, options.out, chunk, rate);
+  StreamIds ids{.carried = options.send_ids};
+  if (!options.ids.empty()) {
+    SLUICE_ASSIGN_OR_RETURN(ids.ids, ReadIds(options.ids));
+  }
+  return EncodeHiddenFile(*codec, options.hidden, options.tensor, options.out, chunk, rate, ids);
 }
 
 Result<HiddenStreamStats> Decode(const DecodeOptions& options, const StreamHeader& header,
@@ -33,7 +39,18 @@ Result<HiddenStreamStats> Decode(const DecodeOptions& options, const StreamHeade
                                 options.in.string(), header.codec_id));
   }
   SLUICE_ASSIGN_OR_RETURN(const auto codec, PackCodec::Open(options.codec));
-  return DecodeHiddenFile(*codec, options.in, options.out, std::nullopt, kDefaultMaxElements, verdicts);
+  if (!options.ids_out.empty() && (header.flags & kIdsInStream) == 0) {
+    return Mismatch(options.in.string() + ": the stream carries no token ids for --ids-out");
+  }
+  StreamIds ids;
+  if (!options.ids.empty()) {
+    SLUICE_ASSIGN_OR_RETURN(ids.ids, ReadIds(options.ids));
+  }
+  SLUICE_ASSIGN_OR_RETURN(const HiddenStreamStats stats,
+                          DecodeHiddenFile(*codec, options.in, options.out, std::nullopt, kDefaultMaxElements, verdicts,
+                                           header.flags & kSideTokens ? &ids : nullptr));
+  if (!options.ids_out.empty()) SLUICE_RETURN_IF_ERROR(WriteIds(options.ids_out, ids.ids));
+  return stats;
 }
 
 }  // namespace

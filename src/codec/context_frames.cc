@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
+#include <bit>
 
 #include "rans/rans_layout.h"
 
@@ -18,260 +18,6 @@ constexpr int kPointBits = 4;
 
 Status AsDamage(const Status& status) {
   return status.code() == StatusCode::kInvalidArgument ? Corrupt(status.message()) : status;
-}
-
-Status AfterAnError(std::string_view end) {
-  return InvalidArgument(fmt::format("the {} met an error before: its stream cannot go on", end));
-}
-
-class ContextPackCodec final : public PackCodec {
- public:
-  ContextPackCodec(Pack pack, ContextParts parts, ContextFloats floats)
-      : PackCodec(std::move(pack)), parts_(std::move(parts)), floats_(std::move(floats)) {}
-
-  CodecCost MultiplyAdds() const override {
-    const uint64_t network = parts_.weights.shape.MultiplyAdds();
-    return {floats_.EncodeMultiplyAdds() + network, floats_.DecodeMultiplyAdds() + network};
-  }
-  std::unique_ptr<FrameEncoder> NewEncoder() const override;
-  std::unique_ptr<FrameDecoder> NewDecoder() const override;
-
-  const ContextParts& parts() const { return parts_; }
-  const ContextFloats& floats() const { return floats_; }
-  const ContextShape& shape() const { return parts_.weights.shape; }
-
-  Status CheckTokens(std::span<const int32_t> ids) const {
-    if (shape().names != TokenNames::kTokens) return OkStatus();
-    for (size_t i = 0; i < ids.size(); ++i) {
-      if (ids[i] < 0 || static_cast<size_t>(ids[i]) >= shape().ids) {
-        return InvalidArgument(fmt::format("token {} has id {}, expected 0 to {}", i, ids[i], shape().ids - 1));
-      }
-    }
-    return OkStatus();
-  }
-  Status CheckTokenCount(size_t got, size_t expected) const {
-    if (shape().names != TokenNames::kTokens || got == expected) return OkStatus();
-    return InvalidArgument(fmt::format("the codec needs the ids of {} tokens, got {}", expected, got));
-  }
-
- private:
-  ContextParts parts_;
-  ContextFloats floats_;
-};
-
-// Of one end of the codec whose parts these are.
-class ContextCheckpoint final : public CodecCheckpoint {
- public:
-  ContextCheckpoint(const ContextParts& parts, bool encoder, ContextEnd::Memory memory)
-      : parts_(parts), encoder_(encoder), memory_(std::move(memory)) {}
-
-  static Status Restore(const CodecCheckpoint& checkpoint, const ContextParts& parts, bool encoder, ContextEnd& end) {
-    const auto* const own = dynamic_cast<const ContextCheckpoint*>(&checkpoint);
-    if (own == nullptr || &own->parts_ != &parts) return InvalidArgument("a checkpoint of another codec");
-    if (own->encoder_ != encoder) {
-      return InvalidArgument(fmt::format("a checkpoint of the {} end", encoder ? "receiving" : "sending"));
-    }
-    end.Return(own->memory_);
-    return OkStatus();
-  }
-
- private:
-  const ContextParts& parts_;
-  bool encoder_;
-  ContextEnd::Memory memory_;
-};
-
-class ContextEncoder final : public FrameEncoder {
- public:
-  explicit ContextEncoder(const ContextPackCodec& codec) : codec_(codec), end_(codec.parts()) {}
-
-  Status SetPoint(int point) override {
-    if (point < 0 || static_cast<size_t>(point) >= codec_.shape().points) {
-      return InvalidArgument(fmt::format("operating point {}: expected 0 to {}", point, codec_.shape().points - 1));
-    }
-    point_ = point;
-    target_ = 0;
-    return OkStatus();
-  }
-  Status SetTarget(double bits_per_token, std::span<const int> points) override;
-  Status SetTokens(std::span<const int32_t> ids) override {
-    SLUICE_RETURN_IF_ERROR(codec_.CheckTokens(ids));
-    if (codec_.shape().names == TokenNames::kTokens) integers_.tokens.assign(ids.begin(), ids.end());
-    return OkStatus();
-  }
-  Status Trim(size_t tokens) override { return end_.Trim(tokens); }
-  std::unique_ptr<CodecCheckpoint> Checkpoint() const override {
-    return std::make_unique<ContextCheckpoint>(codec_.parts(), true, end_.Remember());
-  }
-  Status Restore(const CodecCheckpoint& checkpoint) override {
-    if (failed_) return AfterAnError("encoder");
-    return ContextCheckpoint::Restore(checkpoint, codec_.parts(), true, end_);
-  }
-  Status Push(MatrixView<const float> hidden, uint32_t batch, StreamWriter& writer) override;
-
- private:
-  Status Quantize(MatrixView<const float> hidden, int point);
-  Result<int> ChoosePoint(MatrixView<const float> hidden, uint32_t batch, const StreamWriter& writer);
-  Status Write(uint32_t batch, int point, StreamWriter& writer);
-
-  const ContextPackCodec& codec_;
-  ContextEnd end_;
-  ContextIntegers integers_;
-  ContextFloats::Work work_;
-  std::vector<uint8_t> payload_;
-  TokenPayload token_;
-  int point_ = 0;
-  double target_ = 0;         // bits a token; 0: none
-  std::vector<int> choices_;  // points that the target may use, rising
-  bool failed_ = false;
-};
-
-class ContextDecoder final : public FrameDecoder {
- public:
-  explicit ContextDecoder(const ContextPackCodec& codec) : codec_(codec), end_(codec.parts()) {}
-
-  Status SetTokens(std::span<const int32_t> ids) override {
-    SLUICE_RETURN_IF_ERROR(codec_.CheckTokens(ids));
-    if (codec_.shape().names == TokenNames::kTokens) integers_.tokens.assign(ids.begin(), ids.end());
-    return OkStatus();
-  }
-  Status Trim(size_t tokens) override { return end_.Trim(tokens); }
-  std::unique_ptr<CodecCheckpoint> Checkpoint() const override {
-    return std::make_unique<ContextCheckpoint>(codec_.parts(), false, end_.Remember());
-  }
-  Status Restore(const CodecCheckpoint& checkpoint) override {
-    if (failed_) return AfterAnError("decoder");
-    return ContextCheckpoint::Restore(checkpoint, codec_.parts(), false, end_);
-  }
-  Result<Matrix<float>> Pull(const Frame& frame, StreamReader& reader) override;
-  int point() const override { return end_.point(); }
-
- private:
-  Status Decode(const Frame& frame, StreamReader& reader);
-
-  const ContextPackCodec& codec_;
-  ContextEnd end_;
-  ContextIntegers integers_;
-  ContextFloats::Work work_;
-  bool failed_ = false;
-};
-
-std::unique_ptr<FrameEncoder> ContextPackCodec::NewEncoder() const { return std::make_unique<ContextEncoder>(*this); }
-std::unique_ptr<FrameDecoder> ContextPackCodec::NewDecoder() const { return std::make_unique<ContextDecoder>(*this); }
-
-Status ContextEncoder::Quantize(MatrixView<const float> hidden, int point) {
-  integers_.latents.resize(hidden.size());
-  integers_.classes.resize(codec_.shape().names == TokenNames::kClasses ? hidden.rows() : 0);
-  return codec_.floats().Quantize(hidden, point, integers_.latents, integers_.classes, work_);
-}
-
-Status ContextEncoder::SetTarget(double bits_per_token, std::span<const int> points) {
-  const auto count = static_cast<int>(codec_.shape().points);
-  if (count < 2) return FrameEncoder::SetTarget(bits_per_token, points);
-  if (!(bits_per_token > 0)) return InvalidArgument(fmt::format("a target of {} bits a token", bits_per_token));
-  std::vector<int> choices(points.begin(), points.end());
-  for (int p = 0; points.empty() && p < count; ++p) choices.push_back(p);
-  for (size_t i = 0; i < choices.size(); ++i) {
-    if (choices[i] < 0 || choices[i] >= count || (i > 0 && choices[i] <= choices[i - 1])) {
-      return InvalidArgument(fmt::format("operating point {}: expected rising ones of 0 to {}", choices[i], count - 1));
-    }
-  }
-  const auto nearest = std::lower_bound(choices.begin(), choices.end(), point_);
-  point_ = nearest == choices.end() ? choices.back() : *nearest;
-  choices_ = std::move(choices);
-  target_ = bits_per_token;
-  return OkStatus();
-}
-
-// Walks from the last point towards the target as long as that brings the stream's average nearer.
-Result<int> ContextEncoder::ChoosePoint(MatrixView<const float> hidden, uint32_t batch, const StreamWriter& writer) {
-  constexpr size_t kFrameBytes = 12;  // about what a frame takes besides its payload
-  const double wanted = target_ * static_cast<double>(writer.tokens_written() + hidden.rows());
-  const bool fresh = (writer.header().flags & (kFreshFrames | kSingle)) != 0;
-  const ContextEnd::Memory memory = end_.Remember();
-  int best = point_, step = 0;
-  double least = HUGE_VAL;
-  const auto last = static_cast<ptrdiff_t>(choices_.size()) - 1;
-  for (auto at = std::find(choices_.begin(), choices_.end(), point_) - choices_.begin(); at >= 0 && at <= last;
-       at += step) {
-    const int point = choices_[static_cast<size_t>(at)];
-    SLUICE_RETURN_IF_ERROR(Quantize(hidden, point));
-    SLUICE_RETURN_IF_ERROR(end_.BeginFrame(batch, fresh));
-    SLUICE_RETURN_IF_ERROR(end_.EncodeChunk(integers_, point, payload_));
-    end_.Return(memory);
-    const double over = 8.0 * static_cast<double>(writer.bytes_written() + payload_.size() + kFrameBytes) - wanted;
-    if (std::fabs(over) >= least) break;
-    least = std::fabs(over);
-    best = point;
-    const int towards = over > 0 ? 1 : -1;
-    if (step == -towards) break;
-    step = towards;
-  }
-  return best;
-}
-
-Status ContextEncoder::Write(uint32_t batch, int point, StreamWriter& writer) {
-  const bool fresh = (writer.header().flags & (kFreshFrames | kSingle)) != 0;
-  SLUICE_RETURN_IF_ERROR(end_.BeginFrame(batch, fresh));
-  const size_t count = integers_.latents.size() / codec_.shape().width;
-  if (count == 1 && writer.TakesTokens()) {
-    end_.EncodeToken(integers_, point, writer.rolling(), token_);
-    return writer.AddToken(token_.bits, token_.bytes, {integers_.classes, integers_.latents});
-  }
-  SLUICE_RETURN_IF_ERROR(end_.EncodeChunk(integers_, point, payload_));
-  const std::span<const uint8_t> section = payload_;
-  return writer.AddChunk(batch, static_cast<uint32_t>(count / batch), {&section, 1},
-                         {integers_.classes, integers_.latents});
-}
-
-Status ContextEncoder::Push(MatrixView<const float> hidden, uint32_t batch, StreamWriter& writer) {
-  if (failed_) return AfterAnError("encoder");
-  if (batch == 0 || hidden.rows() == 0 || hidden.rows() % batch != 0) {
-    return InvalidArgument(fmt::format("{} tokens in {} rows of equal length", hidden.rows(), batch));
-  }
-  SLUICE_RETURN_IF_ERROR(codec_.CheckTokenCount(integers_.tokens.size(), hidden.rows()));
-  if (target_ > 0) {
-    SLUICE_ASSIGN_OR_RETURN(point_, ChoosePoint(hidden, batch, writer));
-  }
-  SLUICE_RETURN_IF_ERROR(Quantize(hidden, point_));
-  const Status written = Write(batch, point_, writer);
-  failed_ = !written.ok();
-  integers_.tokens.clear();  // they were this frame's
-  return written;
-}
-
-Status ContextDecoder::Decode(const Frame& frame, StreamReader& reader) {
-  const size_t count = size_t{frame.batch} * frame.tokens;
-  SLUICE_RETURN_IF_ERROR(codec_.CheckTokenCount(integers_.tokens.size(), count));
-  integers_.classes.resize(codec_.shape().names == TokenNames::kClasses ? count : 0);
-  integers_.latents.resize(count * codec_.shape().width);
-  const bool fresh = (reader.header().flags & (kFreshFrames | kSingle)) != 0;
-  SLUICE_RETURN_IF_ERROR(AsDamage(end_.BeginFrame(frame.batch, fresh)));
-  if (frame.type == FrameType::kToken) {
-    SLUICE_ASSIGN_OR_RETURN(const size_t bytes, end_.DecodeToken(frame, integers_));
-    return reader.Consume(bytes, {integers_.classes, integers_.latents});
-  }
-  if (frame.type != FrameType::kChunk || frame.sections.size() != 1) {
-    return Corrupt(fmt::format("a frame of {} sections, expected a chunk of 1", frame.sections.size()));
-  }
-  const Status decoded = end_.DecodeChunk(frame.sections[0], integers_);
-  // The frame is whole, so more bytes cannot help.
-  if (decoded.code() == StatusCode::kTruncated) return Corrupt(decoded.message());
-  SLUICE_RETURN_IF_ERROR(decoded);
-  return frame.Verify({integers_.classes, integers_.latents});
-}
-
-Result<Matrix<float>> ContextDecoder::Pull(const Frame& frame, StreamReader& reader) {
-  if (failed_) return AfterAnError("decoder");
-  const Status decoded = Decode(frame, reader);
-  if (!decoded.ok()) {
-    failed_ = decoded.code() != StatusCode::kTruncated && decoded.code() != StatusCode::kInvalidArgument;
-    return decoded.WithContext(fmt::format("frame at byte {}", frame.offset));
-  }
-  integers_.tokens.clear();
-  Matrix<float> hidden(size_t{frame.batch} * frame.tokens, codec_.shape().width);
-  codec_.floats().Restore(integers_.latents, end_.mean_q4(), end_.scales(), end_.point(), work_, hidden.View());
-  return hidden;
 }
 
 }  // namespace
@@ -287,14 +33,15 @@ Result<ContextParts> ContextParts::FromPack(const Pack& pack) {
   if (!tables.ok()) return AsDamage(tables.status());
   ContextParts parts{std::move(weights), std::move(*tables), {}};
   const ContextShape& shape = parts.weights.shape;
-  if (shape.names != TokenNames::kClasses) return parts;
-  SLUICE_ASSIGN_OR_RETURN(const auto stored, pack.Tables("classes", shape.ids + 1));
+  const bool classes = shape.names == TokenNames::kClasses;
+  if (!classes && !(side && pack.tables().contains("ids"))) return parts;
+  SLUICE_ASSIGN_OR_RETURN(const auto stored, pack.Tables(classes ? "classes" : "ids", shape.ids + 1));
   for (const PackTable& one : stored) {
     if (!one.closed || one.first != 0 || one.frequencies.size() != shape.ids) {
-      return Corrupt("pack: a table of classes is not closed, or not one of all classes");
+      return Corrupt("pack: a table of classes or ids is not closed, or not one of all");
     }
     auto table = StaticTable::FromFrequencies(0, one.frequencies, true, info.precision_bits);
-    if (!table.ok()) return AsDamage(table.status()).WithContext("pack: tables of classes");
+    if (!table.ok()) return AsDamage(table.status()).WithContext("pack: tables of classes or ids");
     parts.classes.push_back(std::move(*table));
   }
   return parts;
@@ -312,6 +59,7 @@ Status ContextEnd::BeginFrame(uint32_t rows, bool fresh) {
     return InvalidArgument(fmt::format("{} rows in a stream that continues, {} in the frames before", rows, rows_));
   }
   fresh_ = fresh;
+  bad_class_ = false;
   rows_ = rows;
   if (fresh) point_ = 0;
   const size_t kept = fresh ? 1 : rows;
@@ -339,6 +87,27 @@ void ContextEnd::Resize(size_t elements) {
 Interval ContextEnd::PointInterval(bool same) const {
   const uint32_t total = 1u << parts_.tables.precision(), changed = total >> 6;
   return same ? Interval{0, total - changed} : Interval{total - changed, changed};
+}
+
+// Without tables, ids go as they are.
+template <typename Sink>
+void ContextEnd::PutClass(int32_t previous, int32_t id, Sink& sink) const {
+  if (parts_.classes.empty()) {
+    sink.PushBits(static_cast<uint32_t>(id), std::bit_width(parts_.weights.shape.ids - 1));
+  } else {
+    EncodeStatic(parts_.classes[static_cast<size_t>(previous)], id, sink);
+  }
+}
+
+template <typename Source>
+int32_t ContextEnd::TakeClass(int32_t previous, Source& source) {
+  if (!parts_.classes.empty()) {
+    return static_cast<int32_t>(DecodeStatic(parts_.classes[static_cast<size_t>(previous)], source));
+  }
+  const uint32_t id = source.PopBits(std::bit_width(parts_.weights.shape.ids - 1));
+  if (id < parts_.weights.shape.ids) return static_cast<int32_t>(id);
+  bad_class_ = true;
+  return 0;
 }
 
 template <typename Source>
@@ -372,8 +141,7 @@ Status ContextEnd::EncodeChunk(const ContextIntegers& integers, int point, std::
   RansStack& stack = encoder_.stack();
   for (size_t i = integers.classes.size(); i-- > 0;) {
     const int32_t previous = i % length == 0 ? before[i / length] : integers.classes[i - 1];
-    const StaticTable& table = parts_.classes[static_cast<size_t>(previous)];
-    stack.Push(table.frequency_table().At(static_cast<size_t>(integers.classes[i])));
+    PutClass(previous, integers.classes[i], stack);
   }
   if (shape.points > 1) {
     if (point != point_) stack.PushBits(static_cast<uint32_t>(point), kPointBits);
@@ -395,7 +163,7 @@ void ContextEnd::EncodeToken(const ContextIntegers& integers, int point, uint32_
   point_ = point;
   ContextState& state = Row(0);
   if (!integers.classes.empty()) {
-    EncodeStatic(parts_.classes[static_cast<size_t>(state.last_id())], integers.classes[0], token_encoder_);
+    PutClass(state.last_id(), integers.classes[0], token_encoder_);
   }
   engine_.Predict(point, integers.ids(), integers.latents, state, mean_q4_, scales_);
   for (size_t j = 0; j < shape.width; ++j) {
@@ -430,9 +198,9 @@ Status ContextEnd::DecodeChunk(std::span<const uint8_t> payload, ContextIntegers
     const bool first = i % length == 0;
     const auto none = static_cast<int32_t>(shape.ids);
     const int32_t previous = !first ? integers.classes[i - 1] : fresh_ ? none : Row(i / length).last_id();
-    const StaticTable& table = parts_.classes[static_cast<size_t>(previous)];
-    integers.classes[i] = static_cast<int32_t>(DecodeStatic(table, decoder.decoder()));
+    integers.classes[i] = TakeClass(previous, decoder.decoder());
   }
+  if (bad_class_) return Corrupt("a token id that the codec does not have");
   const auto ids = integers.ids();
   Status status;
   for (size_t t = 0; t < count && status.ok(); ++t) {
@@ -455,8 +223,7 @@ Result<size_t> ContextEnd::DecodeToken(const Frame& frame, ContextIntegers& inte
   const bool known = TakePoint(decoder);
   ContextState& state = Row(0);
   if (!integers.classes.empty()) {
-    const StaticTable& table = parts_.classes[static_cast<size_t>(state.last_id())];
-    integers.classes[0] = static_cast<int32_t>(DecodeStatic(table, decoder));
+    integers.classes[0] = TakeClass(state.last_id(), decoder);
   }
   const auto ids = integers.ids();
   DecodeLatents(0, ids.empty() ? 0 : ids[0], state, integers.latents,
@@ -472,15 +239,8 @@ Result<size_t> ContextEnd::DecodeToken(const Frame& frame, ContextIntegers& inte
     return bytes;
   }
   if (!known) return Corrupt("an operating point that the codec does not have");
+  if (bad_class_) return Corrupt("a token id that the codec does not have");
   return bytes;
-}
-
-Result<std::unique_ptr<PackCodec>> MakeContextCodec(Pack pack) {
-  SLUICE_ASSIGN_OR_RETURN(ContextParts parts, ContextParts::FromPack(pack));
-  const size_t classes = parts.weights.shape.names == TokenNames::kClasses ? parts.weights.shape.ids : 0;
-  SLUICE_ASSIGN_OR_RETURN(ContextFloats floats, ContextFloats::FromPack(pack, classes));
-  return std::unique_ptr<PackCodec>(
-      std::make_unique<ContextPackCodec>(std::move(pack), std::move(parts), std::move(floats)));
 }
 
 }  // namespace sluice

@@ -21,7 +21,7 @@ inline constexpr const char* kContextCodecName = "context";
 struct ContextParts {
   ContextWeights weights;
   GaussianArrayTables tables;
-  std::vector<StaticTable> classes;  ///< by the class before; empty without classes
+  std::vector<StaticTable> classes;  ///< of classes, or of ids that streams carry, by the one before; may be empty
 
   /// Errors: Corrupt.
   static Result<ContextParts> FromPack(const Pack& pack);
@@ -30,7 +30,7 @@ struct ContextParts {
 /// The integers of a frame.
 struct ContextIntegers {
   std::vector<int32_t> tokens;   ///< ids that both ends know, row after row; with side tokens
-  std::vector<int32_t> classes;  ///< with classes
+  std::vector<int32_t> classes;  ///< that frames carry: classes, or the ids of tokens
   std::vector<int32_t> latents;  ///< [rows * tokens, d]
 
   std::span<const int32_t> ids() const { return tokens.empty() ? classes : tokens; }
@@ -76,6 +76,10 @@ class ContextEnd {
 
  private:
   Interval PointInterval(bool same) const;
+  template <typename Sink>
+  void PutClass(int32_t previous, int32_t id, Sink& sink) const;
+  template <typename Source>
+  int32_t TakeClass(int32_t previous, Source& source);
   /// Nothing where the stream says a point that there is none of.
   template <typename Source>
   bool TakePoint(Source& source);
@@ -96,6 +100,7 @@ class ContextEnd {
   uint32_t rows_ = 1;
   int point_ = 0;  // of the frame before
   bool fresh_ = false;
+  bool bad_class_ = false;  // the frame names an id that there is none of
 };
 
 /// The codec of a pack whose codec is "context". Errors: Corrupt.

@@ -55,7 +55,9 @@ StreamHeader PackCodec::Header(DType source, uint16_t flags) const {
 }
 
 Status PackCodec::CheckHeader(const StreamHeader& header) const {
-  const StreamHeader own = Header(header.source, header.flags & (kFreshFrames | kSingle));
+  // What a stream may choose: how its frames hang together, and whether it carries the ids that the codec needs.
+  const uint16_t chosen = kFreshFrames | kSingle | ((pack_.info().flags & kSideTokens) != 0 ? kIdsInStream : 0);
+  const StreamHeader own = Header(header.source, header.flags & chosen);
   const auto differ = [](std::string_view what, uint64_t got, uint64_t expected) {
     return Mismatch(fmt::format("the stream's {} is {:#x}, the pack's {:#x}", what, got, expected));
   };

@@ -39,7 +39,8 @@ class FrameEncoder {
   /// near this many bits a token. Errors: InvalidArgument when the codec has but one point, or not these in rising
   /// order.
   virtual Status SetTarget(double bits_per_token, std::span<const int> points = {});
-  /// Token ids of the next frame's rows, for codecs whose two ends know them; others ignore them.
+  /// Token ids of the next frame's rows, for codecs whose two ends know them; others ignore them. A stream with
+  /// kIdsInStream takes them along.
   /// Data: [batch * T]. Errors: InvalidArgument for an id that the codec does not know.
   virtual Status SetTokens(std::span<const int32_t> ids);
   /// Takes back the last tokens of a stream of one row: what follows is coded as if they had not been. The other end
@@ -63,8 +64,10 @@ class FrameDecoder {
   /// The operating point of the frame that was decoded last.
   virtual int point() const { return 0; }
 
-  /// As FrameEncoder.
+  /// As FrameEncoder; of no effect where the stream carries the ids.
   virtual Status SetTokens(std::span<const int32_t> ids);
+  /// Ids that the frame decoded last carried, row after row; empty without kIdsInStream.
+  virtual std::span<const int32_t> tokens() const { return {}; }
   virtual Status Trim(size_t tokens);
   virtual std::unique_ptr<CodecCheckpoint> Checkpoint() const;
   virtual Status Restore(const CodecCheckpoint& checkpoint);
@@ -89,7 +92,7 @@ class PackCodec {
   static Result<std::unique_ptr<PackCodec>> Make(Pack pack);
 
   const Pack& pack() const { return pack_; }
-  /// The header of its streams. `flags`: kFreshFrames, kSingle.
+  /// The header of its streams. `flags`: kFreshFrames, kSingle; kIdsInStream, with side tokens only.
   StreamHeader Header(DType source, uint16_t flags = 0) const;
   /// Errors: Mismatch when a stream is not this codec's, saying what differs.
   Status CheckHeader(const StreamHeader& header) const;

@@ -61,6 +61,31 @@ HiddenStreamStats StatsOf(const HiddenStates& hidden, uint64_t bytes) {
   return {bytes, hidden.batch * hidden.tokens, static_cast<uint32_t>(hidden.values.cols())};
 }
 
+/// The ids of tokens [begin, begin + count) of every row.
+std::vector<int32_t> CutIds(std::span<const int32_t> ids, uint64_t batch, uint64_t begin, uint64_t count) {
+  std::vector<int32_t> cut;
+  if (ids.empty()) return cut;
+  const uint64_t length = ids.size() / batch;
+  for (uint64_t row = 0; row < batch; ++row) {
+    const auto part = ids.subspan(row * length + begin, count);
+    cut.insert(cut.end(), part.begin(), part.end());
+  }
+  return cut;
+}
+
+/// The other way: frames of ids become rows.
+std::vector<int32_t> JoinIds(const std::vector<std::vector<int32_t>>& frames, uint64_t batch) {
+  std::vector<int32_t> all;
+  for (uint64_t row = 0; row < batch; ++row) {
+    for (const std::vector<int32_t>& frame : frames) {
+      const auto length = static_cast<ptrdiff_t>(frame.size() / batch);
+      const auto from = frame.begin() + static_cast<ptrdiff_t>(row) * length;
+      all.insert(all.end(), from, from + length);
+    }
+  }
+  return all;
+}
+
 Status SetRate(FrameEncoder& encoder, const PackRate& rate) {
   if (rate.bits_per_token > 0) {
     SLUICE_ASSIGN_OR_RETURN(const std::vector<int> points, AllowedPoints(rate.verdicts));
@@ -73,7 +98,10 @@ Status SetRate(FrameEncoder& encoder, const PackRate& rate) {
 }  // namespace
 
 Status EncodeHidden(const PackCodec& codec, const HiddenStates& hidden, uint32_t chunk_tokens, StreamWriter& writer,
-                    const PackRate& rate) {
+                    const PackRate& rate, std::span<const int32_t> ids) {
+  if (!ids.empty() && ids.size() != hidden.batch * hidden.tokens) {
+    return InvalidArgument(fmt::format("{} ids for {} tokens", ids.size(), hidden.batch * hidden.tokens));
+  }
   if (hidden.values.cols() != codec.pack().info().width) {
     return InvalidArgument(
         fmt::format("hidden states of width {}, the pack's is {}", hidden.values.cols(), codec.pack().info().width));
@@ -86,6 +114,7 @@ Status EncodeHidden(const PackCodec& codec, const HiddenStates& hidden, uint32_t
   for (uint64_t begin = 0; begin < hidden.tokens; begin += chunk) {
     const uint64_t count = std::min(chunk, hidden.tokens - begin);
     const Matrix<float> frame = CutFrame(hidden, begin, count);
+    SLUICE_RETURN_IF_ERROR(encoder->SetTokens(CutIds(ids, hidden.batch, begin, count)));
     const Status pushed = encoder->Push(frame.View(), static_cast<uint32_t>(hidden.batch), writer);
     if (!pushed.ok()) return pushed.WithContext(fmt::format("chunk at token {}", begin));
   }
@@ -93,38 +122,56 @@ Status EncodeHidden(const PackCodec& codec, const HiddenStates& hidden, uint32_t
 }
 
 Result<HiddenStates> DecodeHidden(const PackCodec& codec, std::span<const uint8_t> stream, uint64_t max_elements,
-                                  const PointVerdicts& verdicts) {
+                                  const PointVerdicts& verdicts, StreamIds* ids) {
   SLUICE_ASSIGN_OR_RETURN(StreamReader reader, StreamReader::FromBytes(stream));
   SLUICE_RETURN_IF_ERROR(codec.CheckHeader(reader.header()));
   FrameCollector collector(reader.header().width, max_elements);
   const std::unique_ptr<FrameDecoder> decoder = codec.NewDecoder();
+  const bool carried = (reader.header().flags & kIdsInStream) != 0;
+  const bool known = ids != nullptr && !carried;
+  std::vector<std::vector<int32_t>> id_frames;
+  uint64_t begin = 0, batch = 1;
   while (true) {
     SLUICE_ASSIGN_OR_RETURN(const std::optional<Frame> frame, reader.Next());
     if (!frame) break;
     SLUICE_RETURN_IF_ERROR(collector.Announce(*frame));
+    if (known) {
+      if (ids->ids.size() / frame->batch < begin + frame->tokens) {
+        return InvalidArgument(fmt::format("{} ids, the stream holds more tokens", ids->ids.size()));
+      }
+      SLUICE_RETURN_IF_ERROR(decoder->SetTokens(CutIds(ids->ids, frame->batch, begin, frame->tokens)));
+    }
     SLUICE_ASSIGN_OR_RETURN(Matrix<float> values, decoder->Pull(*frame, reader));
     const Status allowed = VerdictOn(verdicts, decoder->point());
     if (!allowed.ok()) return allowed.WithContext(fmt::format("frame at byte {}", frame->offset));
+    begin += frame->tokens;
+    id_frames.emplace_back(decoder->tokens().begin(), decoder->tokens().end());
+    batch = frame->batch;
     collector.Add(std::move(values));
   }
+  if (ids != nullptr && carried) *ids = {JoinIds(id_frames, batch), true};
   return collector.Finish(reader.header().source);
 }
 
 Result<HiddenStreamStats> EncodeHiddenFile(const PackCodec& codec, const std::filesystem::path& in,
                                            std::string_view tensor, const std::filesystem::path& out,
-                                           uint32_t chunk_tokens, const PackRate& rate) {
+                                           uint32_t chunk_tokens, const PackRate& rate, const StreamIds& ids) {
   SLUICE_ASSIGN_OR_RETURN(const HiddenStates hidden, LoadHidden(in, tensor));
-  SLUICE_ASSIGN_OR_RETURN(StreamWriter writer, StreamWriter::ToFile(codec.Header(hidden.source), out));
-  SLUICE_RETURN_IF_ERROR(EncodeHidden(codec, hidden, chunk_tokens, writer, rate));
+  if (ids.carried && (codec.pack().info().flags & kSideTokens) == 0) {
+    return InvalidArgument("ids in the stream: the pack was not made with side tokens");
+  }
+  const uint16_t flags = ids.carried ? kIdsInStream : 0;
+  SLUICE_ASSIGN_OR_RETURN(StreamWriter writer, StreamWriter::ToFile(codec.Header(hidden.source, flags), out));
+  SLUICE_RETURN_IF_ERROR(EncodeHidden(codec, hidden, chunk_tokens, writer, rate, ids.ids));
   SLUICE_RETURN_IF_ERROR(writer.Finish());
   return StatsOf(hidden, writer.bytes_written());
 }
 
 Result<HiddenStreamStats> DecodeHiddenFile(const PackCodec& codec, const std::filesystem::path& in,
                                            const std::filesystem::path& out, std::optional<DType> dtype,
-                                           uint64_t max_elements, const PointVerdicts& verdicts) {
+                                           uint64_t max_elements, const PointVerdicts& verdicts, StreamIds* ids) {
   SLUICE_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(in));
-  const Result<HiddenStates> hidden = DecodeHidden(codec, file.bytes(), max_elements, verdicts);
+  const Result<HiddenStates> hidden = DecodeHidden(codec, file.bytes(), max_elements, verdicts, ids);
   if (!hidden.ok()) return hidden.status().WithContext(in.string());
   SLUICE_RETURN_IF_ERROR(SaveHidden(out, *hidden, dtype.value_or(hidden->source)));
   return StatsOf(*hidden, file.bytes().size());

@@ -16,7 +16,7 @@ namespace sluice {
 namespace {
 
 constexpr std::array<uint8_t, 4> kMagic = {'S', 'L', 'U', 'C'};
-constexpr uint16_t kKnownFlags = kFreshFrames | kResidual | kSideTokens | kSingle;
+constexpr uint16_t kKnownFlags = kFreshFrames | kResidual | kSideTokens | kSingle | kIdsInStream;
 constexpr std::array<DType, 3> kSources = {DType::kF32, DType::kF16, DType::kBf16};  // stored as 1, 2, 3
 constexpr int kSectionShift = 4;
 constexpr uint8_t kTypeMask = 15;
@@ -31,6 +31,8 @@ Status CheckHeader(const StreamHeader& header) {
   if ((header.flags & ~kKnownFlags) != 0) {
     return Unsupported(fmt::format("flags {:#06x}, this build knows {:#06x}", header.flags, kKnownFlags));
   }
+  const bool needs_ids = header.kind == CodecKind::kInteger && (header.flags & kSideTokens) != 0;
+  if ((header.flags & kIdsInStream) != 0 && !needs_ids) return Unsupported("ids in a stream whose codec needs none");
   if (header.width == 0 || header.width > kMaxStreamWidth) {
     return Corrupt(fmt::format("width {}, expected 1 to {}", header.width, kMaxStreamWidth));
   }

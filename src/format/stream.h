@@ -37,10 +37,11 @@ enum class CodecKind : uint8_t {
 
 /// Bits of StreamHeader::flags. A reader refuses bits that it does not know.
 enum StreamFlags : uint16_t {
-  kFreshFrames = 1,  ///< the rows of every frame begin new sequences; else they continue those of the frame before
-  kResidual = 2,     ///< the quantized residual was coded, not the quantized value
-  kSideTokens = 4,   ///< the decoder needs the token ids
-  kSingle = 8,       ///< a self-contained frame: one frame, no end frame
+  kFreshFrames = 1,   ///< the rows of every frame begin new sequences; else they continue those of the frame before
+  kResidual = 2,      ///< the quantized residual was coded, not the quantized value
+  kSideTokens = 4,    ///< the decoder needs the token ids
+  kSingle = 8,        ///< a self-contained frame: one frame, no end frame
+  kIdsInStream = 16,  ///< with kSideTokens: the token ids are in the frames
 };
 
 /// What all frames of a stream share.

@@ -45,6 +45,7 @@ struct ContextSample {
   size_t class_width = 8;
   uint8_t precision = 14;
   size_t named_points = 1;  ///< how many of the points the pack names
+  bool id_tables = true;    ///< of classes always; of token ids where a stream carries them
 
   /// Deviation of a channel's latents, in 1/16.
   int32_t Deviation(size_t channel) const {
@@ -124,6 +125,8 @@ inline std::vector<uint8_t> ContextSample::Make() const {
     const size_t r = std::min(d, class_width);
     ints("class_axes", {r, d}, floats(0, 1));
     ints("class_means", {shape.ids, r}, floats(0, 2));
+  }
+  if (shape.names == TokenNames::kClasses || (shape.names == TokenNames::kTokens && id_tables)) {
     const auto total = uint32_t{1} << precision, one = static_cast<uint32_t>(total / shape.ids);
     std::vector<PackTable> tables;
     for (size_t t = 0; t < rows; ++t) {
@@ -131,7 +134,7 @@ inline std::vector<uint8_t> ContextSample::Make() const {
       frequencies[t % shape.ids] += total - one * static_cast<uint32_t>(shape.ids);
       tables.push_back({0, true, std::move(frequencies)});
     }
-    pack.AddTables("classes", std::move(tables));
+    pack.AddTables(shape.names == TokenNames::kClasses ? "classes" : "ids", std::move(tables));
   }
   std::vector<OperatingPoint> points;
   for (size_t p = 0; p < named_points; ++p) points.push_back({"p" + std::to_string(p), 0, 0});

@@ -3,6 +3,7 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <span>
@@ -20,12 +21,20 @@ namespace sluice {
 struct StoredContext {
   ContextNetwork network;
   ContextTransform transform;
-  std::vector<StaticTable> classes;  ///< by the class before; the last for a chunk's first token. Empty without classes
+  /// Of classes, or of the token ids that a stream may carry, by the one before; the last for a chunk's first token.
+  /// Empty with neither, or where the ids are too many.
+  std::vector<StaticTable> classes;
   CodecOrigin origin;
   Sha256Digest digest{};
 };
 
-/// Tables of a class given the one before, from a sample. Data: int64 [windows, T].
+/// Whether ids of so many kinds get tables of their own.
+inline bool HasIdTables(const ContextConfig& config) {
+  return config.id_count >= 2 &&
+         config.id_count <= std::min<int64_t>(1 << 11, int64_t{1} << (config.precision_bits - 1));
+}
+
+/// Tables of a class or id given the one before, from a sample. Data: int64 [windows, T].
 /// Errors: InvalidArgument as the tables.
 Result<std::vector<StaticTable>> FitClassTables(const torch::Tensor& classes, const ContextConfig& config);
 

@@ -71,11 +71,12 @@ void AddTransform(const StoredContext& stored, PackWriter& pack) {
   const std::vector<int32_t> axes(order.data_ptr<int32_t>(), order.data_ptr<int32_t>() + order.numel());
   AddIntegers("order", {axes.size()}, axes, pack);
   if (stored.classes.empty()) return;
-  AddFloats("class_axes", transform.class_axes, pack);
-  AddFloats("class_means", transform.class_means, pack);
+  const bool classes = stored.network.config.ids == ContextIds::kClasses;
+  if (classes) AddFloats("class_axes", transform.class_axes, pack);
+  if (classes) AddFloats("class_means", transform.class_means, pack);
   std::vector<PackTable> tables;
   for (const StaticTable& table : stored.classes) tables.push_back({0, true, table.Frequencies()});
-  pack.AddTables("classes", std::move(tables));
+  pack.AddTables(classes ? "classes" : "ids", std::move(tables));
 }
 
 }  // namespace

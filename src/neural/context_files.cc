@@ -66,7 +66,8 @@ Status ReadList(const SafetensorsFile& file, const char* name, std::vector<Int>&
 
 Status ReadClasses(const SafetensorsFile& file, StoredContext& stored) {
   const ContextConfig& config = stored.network.config;
-  if (config.ids != ContextIds::kClasses) return OkStatus();
+  const bool optional = config.ids == ContextIds::kTokens && !file.Contains("classes.frequencies");
+  if (config.ids == ContextIds::kNone || optional) return OkStatus();
   std::vector<int32_t> all;
   SLUICE_RETURN_IF_ERROR(ReadList(file, "classes.frequencies", all));
   const auto k = static_cast<size_t>(config.id_count);

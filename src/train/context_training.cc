@@ -196,6 +196,13 @@ class ContextTask : public TrainingTask {
                        MetricValue(metrics, "distortion"), MetricValue(metrics, "tokens_per_second"));
   }
 
+  // All ids that were trained on, for the tables of streams that carry them.
+  static torch::Tensor SampleIds(BatchDealer& dealer) {
+    std::vector<torch::Tensor> ids;
+    for (int64_t i = 0; i < dealer.epoch_windows(); i += kClassBatch) ids.push_back(dealer.Deal(i, kClassBatch));
+    return torch::cat(ids, 0);
+  }
+
   // Classes of windows that were trained on, for the tables they are coded with.
   torch::Tensor SampleClasses(BatchDealer& dealer) {
     std::vector<torch::Tensor> classes;
@@ -280,6 +287,9 @@ Status TrainAll(const CodecTrainOptions& options) {
   stored.origin = {.model = model_digest, .cut = cut, .lambda = options.lambda};
   if (config.ids == ContextIds::kClasses) {
     SLUICE_ASSIGN_OR_RETURN(stored.classes, FitClassTables(task.SampleClasses(text.batches.train), config));
+  }
+  if (config.ids == ContextIds::kTokens && HasIdTables(config)) {
+    SLUICE_ASSIGN_OR_RETURN(stored.classes, FitClassTables(task.SampleIds(text.batches.train), config));
   }
   return SaveContext(stored, options.out);
 }

@@ -14,7 +14,7 @@ skip() { echo "SKIPPED: $*" >&2; exit 77; }
 sources() {
   ls "$1"/src/nets/*.cc "$1"/src/rans/*.cc "$1"/src/prob/*.cc "$1"/src/simd/*.cc | grep -v _test.cc
   for part in base/bytes base/file base/hash base/json_depth base/status format/dtype format/pack format/pack_parts \
-      format/stream codec/context_frames codec/context_floats codec/gaussian_arrays codec/gaussian_block \
+      format/stream codec/context_ends codec/context_frames codec/context_floats codec/gaussian_arrays codec/gaussian_block \
       codec/pack_codec codec/static_codec codec/static_transform codec/token_coder; do
     echo "$1/src/$part.cc"
   done

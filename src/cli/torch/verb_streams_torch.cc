@@ -57,12 +57,14 @@ Status EncodeText(const EncodeOptions& options, Verb& verb) {
   if (options.model.empty()) return InvalidArgument("--text needs --model DIR");
   SLUICE_ASSIGN_OR_RETURN(const CutContext context, ContextOf(options.model, options.cut));
   SLUICE_ASSIGN_OR_RETURN(const auto codec, OpenTensorCodec(options.codec, context));
+  if (options.send_ids) SLUICE_RETURN_IF_ERROR(codec->SendTokens());
   SLUICE_ASSIGN_OR_RETURN(const auto backbone, LoadBackbone(options.model, {0, codec->cut()}, {.embeddings = true}));
   const TextSource source{options.text, options.drop_blank_lines, options.context, 0};
   SLUICE_ASSIGN_OR_RETURN(const TextWindows windows, TextWindows::Load(options.model, backbone->config(), source));
   SLUICE_ASSIGN_OR_RETURN(StreamWriter writer, StreamWriter::ToFile(codec->Header(), options.out));
   SLUICE_RETURN_IF_ERROR(windows.Visit(options.batch, "encode", [&](const torch::Tensor& tokens) -> Status {
     torch::NoGradGuard no_grad;
+    codec->SetTokens(tokens);
     return codec->Encode(backbone->Head(tokens, codec->cut()), writer, nullptr);
   }));
   SLUICE_RETURN_IF_ERROR(writer.Finish());
@@ -182,6 +184,7 @@ class TextScorer {
     SLUICE_RETURN_IF_ERROR(windows_.Visit(1, "decode", [&](const torch::Tensor& tokens) -> Status {
       torch::NoGradGuard no_grad;
       if (!hidden.defined() || hidden.size(0) == 0) {
+        decoder.codec().SetTokens(tokens);  // of a window; a frame of several needs a stream that carries them
         SLUICE_ASSIGN_OR_RETURN(hidden, decoder.Next());
         if (hidden.defined() && keep != nullptr) keep->push_back(hidden.reshape({-1, hidden.size(2)}));
       }

@@ -22,9 +22,16 @@ class PackTensorCodec final : public TensorCodec {
     const CodecCost cost = codec_->MultiplyAdds();
     return static_cast<double>(cost.encode + cost.decode);
   }
-  StreamHeader Header() const override { return codec_->Header(DType::kF32, kFreshFrames); }
+  StreamHeader Header() const override {
+    return codec_->Header(DType::kF32, kFreshFrames | (send_tokens_ ? kIdsInStream : 0));
+  }
 
   void SetTokens(const torch::Tensor& tokens) override { tokens_ = tokens; }
+  Status SendTokens() override {
+    if ((codec_->pack().info().flags & kSideTokens) == 0) return TensorCodec::SendTokens();
+    send_tokens_ = true;
+    return OkStatus();
+  }
   Status SetPoint(int point) override { return encoder_->SetPoint(point); }
 
   Status Encode(const torch::Tensor& x, StreamWriter& writer, ChunkBits*) override {
@@ -56,6 +63,7 @@ class PackTensorCodec final : public TensorCodec {
   }
 
   torch::Tensor tokens_, whole_;
+  bool send_tokens_ = false;
   std::unique_ptr<PackCodec> codec_;
   std::unique_ptr<FrameEncoder> encoder_;
   std::unique_ptr<FrameDecoder> decoder_;

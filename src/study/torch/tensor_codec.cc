@@ -230,6 +230,8 @@ Status CheckOrigin(const TrainedFor& origin, const CutContext& context) {
   return OkStatus();
 }
 
+Status TensorCodec::SendTokens() { return InvalidArgument("ids in the stream: not with codec " + name()); }
+
 Status TensorCodec::SetPoint(int point) {
   return point == 0 ? OkStatus() : InvalidArgument(fmt::format("operating point {}: {} has one only", point, name()));
 }

@@ -58,6 +58,8 @@ class TensorCodec {
 
   /// Token ids of the rows that are coded next, for codecs whose two ends know them. Data: int64 [B, T].
   virtual void SetTokens(const torch::Tensor&) {}
+  /// The streams that it writes carry those ids. Errors: InvalidArgument for a codec that needs none.
+  virtual Status SendTokens();
   /// Chooses an operating point for encoding. Errors: InvalidArgument for one that the codec does not have.
   virtual Status SetPoint(int point);
 

@@ -1,6 +1,7 @@
-// Codec "context" on integers that are the same everywhere: for networks of the sizes of both presets, a digest of all
-// bytes of its frames and of the integers decoded from them, with frames of one row and of 64. Every pair of kernels of
-// this machine must give one digest, alone and in two threads at once. No library's random numbers take part.
+// Codec "context" on integers that are the same everywhere: for networks of the sizes of both presets, and for token
+// ids that the frames carry, a digest of all bytes of its frames and of the integers decoded from them, with frames of
+// one row and of 64. Every pair of kernels of this machine must give one digest, alone and in two threads at once. No
+// library's random numbers take part.
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
@@ -58,10 +59,16 @@ uint64_t Run(const ContextSample& sample, const ContextParts& parts, size_t elem
   return digest.value();
 }
 
-bool Print(const char* name, size_t hidden, size_t elements) {
+// `names`: classes, or token ids that the frames carry, with a table of pairs.
+bool Print(const char* name, size_t hidden, TokenNames names, size_t elements) {
   ContextSample sample;
-  sample.shape = {
-      .width = kWidth, .hidden = hidden, .groups = 4, .points = 6, .names = TokenNames::kClasses, .ids = 32};
+  sample.shape = {.width = kWidth,
+                  .hidden = hidden,
+                  .groups = 4,
+                  .points = 6,
+                  .names = names,
+                  .ids = 32,
+                  .pair_bits = names == TokenNames::kTokens ? 6 : 0};
   sample.block = 64;
   sample.precision = 12;
   const auto bytes = sample.Make();
@@ -93,5 +100,9 @@ bool Print(const char* name, size_t hidden, size_t elements) {
 
 int main(int argc, char** argv) {
   const size_t elements = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 100'000;
-  return sluice::Print("sluice", 160, elements) && sluice::Print("fast", 64, elements) ? 0 : 1;
+  using sluice::TokenNames;
+  const bool same = sluice::Print("sluice", 160, TokenNames::kClasses, elements) &&
+                    sluice::Print("fast", 64, TokenNames::kClasses, elements) &&
+                    sluice::Print("sluice-ids", 160, TokenNames::kTokens, elements);
+  return same ? 0 : 1;
 }

@@ -1,4 +1,6 @@
 // A pack from hidden states alone, used wherever a codec is named, certified, and refused where it is not good enough.
+#include <fstream>
+
 #include "program_test_base.h"
 
 namespace sluice {
@@ -126,6 +128,33 @@ TEST_F(CertifyVerbTest, RejectsOnlyTheOperatingPointsThatAreBelow) {
   EXPECT_EQ(Sluice({"decode", "--codec", pack, "--in", Path("h.slc"), "--out", Path("q.npy"), "--require", require})
                 .exit_code,
             6);
+}
+
+TEST_F(CertifyVerbTest, MatchesTheTargetRateOverAThousandTokensOfTheShippedPack) {
+  const std::filesystem::path models = std::filesystem::path(SLUICE_SOURCE_DIR) / "models";
+  const std::string pack = models / "default-sluice.pack";
+  std::string text(2400, '\0');
+  std::ifstream(models / "text" / "shakespeare-report.txt")
+      .read(text.data(), static_cast<std::streamsize>(text.size()));
+  std::ofstream(Path("part.txt")) << text;
+  ASSERT_TRUE(Succeeded(Sluice({"encode", "--model", models / "default", "--cut", "3", "--codec", "fp32", "--text",
+                                Path("part.txt"), "--out", Path("h.slc")})));
+  ASSERT_TRUE(Succeeded(Sluice({"decode", "--in", Path("h.slc"), "--out", Path("h.npy")})));
+  const auto encode = [&](const char* option, const std::string& value) {
+    const Outcome outcome =
+        Sluice({"encode", "--hidden", Path("h.npy"), "--codec", pack, "--out", Path("p.slc"), "--json", option, value});
+    EXPECT_TRUE(Succeeded(outcome)) << outcome;
+    EXPECT_NEAR(outcome.Json()["tokens"].get<double>(), 1024, 60);
+    return outcome.Json()["bits_per_token"].get<double>();
+  };
+  const size_t points = Sluice({"inspect", pack, "--json"}).Json()["operating_points"].size();
+  ASSERT_GT(points, 3u);
+  const double finest = encode("--lambda-index", "0"), coarsest = encode("--lambda-index", std::to_string(points - 1));
+  ASSERT_GT(finest, 2 * coarsest);
+  for (const double share : {0.15, 0.4, 0.65, 0.9}) {
+    const double target = coarsest + share * (finest - coarsest);
+    EXPECT_NEAR(encode("--target-bits-per-token", std::to_string(target)), target, 0.05 * target);
+  }
 }
 
 TEST_F(CertifyVerbTest, RejectsWhatCannotBeCertified) {

@@ -60,6 +60,20 @@ TEST(HeadSessionTest, MatchesEachOtherWhateverElseIsServed) {
   EXPECT_EQ(tail.server->sessions(), 0U);
 }
 
+TEST(HeadSessionTest, CostsNoWaitToReportThatNobodyListens) {
+  const TestNode tail = TestNode::Serve(3, 6, "fp16");
+  const auto peer = LinkPeer::Make(tail.server->address(), {});
+  ASSERT_TRUE(peer.ok()) << peer.status().ToString();
+  const auto connected = peer->Connect(10, nullptr);
+  ASSERT_TRUE(connected.has_value());
+  EXPECT_LT(*connected, 10);
+  EXPECT_TRUE(peer->Connect(1, nullptr).has_value()) << "the connection is kept";
+  const auto nobody = LinkPeer::Make("127.0.0.1:1", {});
+  ASSERT_TRUE(nobody.ok()) << nobody.status().ToString();
+  EXPECT_FALSE(nobody->Connect(3600, nullptr).has_value());
+  EXPECT_FALSE(nobody->Connect(3600, [] { return true; }).has_value());
+}
+
 TEST(HeadSessionTest, MatchesGreedyTokensAndGivesTheirProbabilities) {
   HeadRequest request = RequestOf(10, 3);
   request.sampling.temperature = 0;

@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 #include <grpcpp/create_channel.h>
 
+#include <chrono>
+
 #include "wire/limits.h"
 #include "wire/wire_status.h"
 
@@ -17,6 +19,7 @@ constexpr int kKeepaliveMs = 10'000;
 constexpr int kConnectMs = 10'000;
 constexpr int kFirstReconnectMs = 100;
 constexpr int kLastReconnectMs = 1'000;
+constexpr std::chrono::milliseconds kConnectPoll{50};
 
 grpc::ChannelArguments ChannelSettings() {
   grpc::ChannelArguments arguments;
@@ -43,6 +46,17 @@ Result<LinkPeer> LinkPeer::Make(std::string target, const TrustOptions& trust) {
   peer.target_ = std::move(target);
   peer.token_ = trust.token;
   return peer;
+}
+
+std::optional<double> LinkPeer::Connect(double seconds, const std::function<bool()>& give_up) const {
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
+  const auto passed = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
+  while (passed() < seconds && !(give_up && give_up())) {
+    if (channel_->WaitForConnected(std::chrono::system_clock::now() + kConnectPoll)) return passed();
+    if (channel_->GetState(false) == GRPC_CHANNEL_TRANSIENT_FAILURE) break;
+  }
+  return std::nullopt;
 }
 
 Result<std::unique_ptr<LinkStream>> LinkStream::Open(const LinkPeer& peer, const wire::Hello& hello,

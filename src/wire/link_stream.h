@@ -4,6 +4,7 @@
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -20,6 +21,10 @@ class LinkPeer {
  public:
   /// Errors: those of ClientTrust.
   static Result<LinkPeer> Make(std::string target, const TrustOptions& trust);
+
+  /// Makes the connection, if there is none, so that a session need not wait for it: the time that took, or nothing
+  /// when it was not made within `seconds` or `give_up` said so. A session connects by itself and says what is wrong.
+  std::optional<double> Connect(double seconds, const std::function<bool()>& give_up) const;
 
   const std::string& target() const { return target_; }
   const std::string& token() const { return token_; }

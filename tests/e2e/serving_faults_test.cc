@@ -128,7 +128,7 @@ TEST_F(ServingFaultTest, MatchesTheUndisturbedRunOverALineThatAnswersLate) {
   Line line(tail.address);
   line.Hold(true);
   RunningProgram head = StartHead(3, line.address());
-  ASSERT_TRUE(WaitForWords(head, "session_begins"));
+  ASSERT_TRUE(WaitForWords(head, "connecting"));
   std::this_thread::sleep_for(std::chrono::seconds(2));
   line.Hold(false);
   const Outcome outcome = head.Wait();

@@ -25,8 +25,8 @@ namespace fs = std::filesystem;
 struct Row {
   std::string profile, settings, codec;
   int64_t prompt = 0;
-  std::vector<double> first_token = {}, tokens_per_second = {}, wire_bytes = {}, bits_per_token = {}, head_cpu = {},
-                      tail_cpu = {};
+  std::vector<double> connect = {}, first_token = {}, tokens_per_second = {}, wire_bytes = {}, bits_per_token = {},
+                      head_cpu = {}, tail_cpu = {};
 };
 
 double Median(std::vector<double> values) {
@@ -40,6 +40,7 @@ void Add(const nlohmann::json& run, Row& row) {
   const auto wait = result.at("first_token_seconds").get<double>();
   const auto seconds = result.at("session_seconds").get<double>();
   const auto tokens = static_cast<double>(result.at("ids").size());
+  row.connect.push_back(result.at("connect_seconds"));
   row.first_token.push_back(wait);
   if (tokens > 1 && seconds > wait) row.tokens_per_second.push_back((tokens - 1) / (seconds - wait));
   row.wire_bytes.push_back(result.at("wire_bytes"));
@@ -79,6 +80,7 @@ std::vector<std::string> Cells(const Row& row) {
   return {row.profile,
           fmt::format("{}", row.prompt),
           row.codec,
+          fmt::format("{:.3f}", Median(row.connect)),
           fmt::format("{:.3f}", Median(row.first_token)),
           row.tokens_per_second.empty() ? "" : fmt::format("{:.1f}", Median(row.tokens_per_second)),
           fmt::format("{:.0f}", Median(row.wire_bytes)),
@@ -88,8 +90,9 @@ std::vector<std::string> Cells(const Row& row) {
           fmt::format("{}", row.first_token.size())};
 }
 
-const std::vector<std::string> kColumns = {"link",       "prompt",         "codec",      "first token s", "tokens/s",
-                                           "wire bytes", "bits per token", "head CPU s", "tail CPU s",    "runs"};
+const std::vector<std::string> kColumns = {"link",          "prompt",     "codec",      "connect s",
+                                           "first token s", "tokens/s",   "wire bytes", "bits per token",
+                                           "head CPU s",    "tail CPU s", "runs"};
 
 // How long a prompt waits over how fast the link is, a curve for each codec.
 PlotBlock WaitPlot(const std::vector<Row>& rows, int64_t prompt) {

@@ -65,8 +65,10 @@ Result<GenerateResult> GenerateConnected(const GenerateVerbOptions& options, con
                           ChooseLinkCodec(options, *stage, peer, prompt, request.chunk_tokens, metrics));
   request.bypass = rated.bypass;
   StageQueue queue(*stage);
-  Head head(*stage, queue, *rated.codec, peer, {.stall_seconds = options.stall_seconds}, options.retry_seconds, metrics,
-            log);
+  const StreamPatience patience{.stall_seconds = options.stall_seconds};
+  Head head(*stage, queue, *rated.codec, peer, patience, options.retry_seconds, metrics, log);
+  log.Event(LogLevel::kInfo, "connecting", {{"link", options.connect}});
+  const std::optional<double> connected = peer.Connect(patience.handshake_seconds, &InterruptRequested);
   SLUICE_ASSIGN_OR_RETURN(const HeadOutcome outcome,
                           head.Generate(request, [&](const SampledToken& token) { return on_token(token.id); }));
   if (!options.metrics_file.empty()) {
@@ -81,6 +83,7 @@ Result<GenerateResult> GenerateConnected(const GenerateVerbOptions& options, con
   const auto sent = static_cast<double>(prompt.size() + result.ids.size());
   const double bits = 8.0 * static_cast<double>(outcome.wire_bytes) / sent;
   result.details = DetailsOf(outcome, request.chunk_tokens, bits);
+  if (connected) result.details["connect_seconds"] = *connected;
   if (!rated.report.is_null()) result.details["rate"] = rated.report;
   if (options.log_probabilities) result.details["log_probabilities"] = std::move(probabilities);
   result.text = fmt::format("[{} bytes crossed the link, {:.1f} bits per token, first token after {:.3f} s{}]",

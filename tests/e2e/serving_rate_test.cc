@@ -81,7 +81,7 @@ TEST_F(ServingRateTest, MatchesTheCutRunAtTheOperatingPointThatMeetsTheTarget) {
   const auto met = Rated(tail.address, {"--target-bits-per-token", std::to_string(target)}, "fp16," + pack);
   EXPECT_EQ(met["rate"]["chosen"], "context@2");
   EXPECT_EQ(met["ids"], Ids(Joined(greedy_, {"--codec", pack + "@2", "--cut", "3"})));
-  EXPECT_TRUE(Refused(Sluice(Plainly(Head(3, pack + "@6", tail.address))), "InvalidArgument", "operating point 6"));
+  EXPECT_TRUE(Refused(Sluice(Plainly(Head(3, pack + "@8", tail.address))), "InvalidArgument", "operating point 8"));
 }
 
 TEST_F(ServingRateTest, RejectsRulesThatContradictAndCodecsThatNobodyTakes) {

@@ -1,5 +1,7 @@
 #include "wire/head_session.h"
 
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/server_builder.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -72,6 +74,37 @@ TEST(HeadSessionTest, CostsNoWaitToReportThatNobodyListens) {
   ASSERT_TRUE(nobody.ok()) << nobody.status().ToString();
   EXPECT_FALSE(nobody->Connect(3600, nullptr).has_value());
   EXPECT_FALSE(nobody->Connect(3600, [] { return true; }).has_value());
+}
+
+// A node that does not answer the Hello before it has seen a frame.
+class LateWelcome final : public wire::Link::Service {
+ public:
+  grpc::Status Session(grpc::ServerContext*, grpc::ServerReaderWriter<wire::Reply, wire::Request>* stream) override {
+    wire::Request hello, frame;
+    if (!stream->Read(&hello) || !stream->Read(&frame)) return {grpc::StatusCode::INTERNAL, "no frame"};
+    wire::Reply welcome, ack;
+    welcome.mutable_welcome()->set_window(1);
+    ack.mutable_ack()->set_sampled(true);
+    ack.mutable_ack()->set_stop(true);
+    stream->Write(welcome);
+    stream->Write(ack);
+    return grpc::Status::OK;
+  }
+};
+
+TEST(HeadSessionTest, CostsNoRoundTripBeforeTheFirstFrame) {
+  LateWelcome node;
+  int port = 0;
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(&node);
+  const auto server = builder.BuildAndStart();
+  const HeadRequest request = RequestOf(8, 5);  // one chunk
+  const auto outcome =
+      TestHead::Connect(2, "fp32", "127.0.0.1:" + std::to_string(port)).head->Generate(request, nullptr);
+  ASSERT_TRUE(outcome.ok()) << outcome.status().ToString();
+  EXPECT_TRUE(outcome->stopped);
+  EXPECT_EQ(outcome->resumes, 0U);
 }
 
 TEST(HeadSessionTest, MatchesGreedyTokensAndGivesTheirProbabilities) {

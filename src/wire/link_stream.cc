@@ -59,11 +59,17 @@ std::optional<double> LinkPeer::Connect(double seconds, const std::function<bool
   return std::nullopt;
 }
 
-Result<std::unique_ptr<LinkStream>> LinkStream::Open(const LinkPeer& peer, const wire::Hello& hello,
-                                                     const StreamPatience& patience, Watchdog& watchdog) {
+std::unique_ptr<LinkStream> LinkStream::Begin(const LinkPeer& peer, const wire::Hello& hello,
+                                              const StreamPatience& patience, Watchdog& watchdog) {
   std::unique_ptr<LinkStream> stream(new LinkStream(peer, patience, watchdog));
   stream->Start(hello);
-  SLUICE_RETURN_IF_ERROR(stream->Welcome());
+  return stream;
+}
+
+Result<std::unique_ptr<LinkStream>> LinkStream::Open(const LinkPeer& peer, const wire::Hello& hello,
+                                                     const StreamPatience& patience, Watchdog& watchdog) {
+  std::unique_ptr<LinkStream> stream = Begin(peer, hello, patience, watchdog);
+  SLUICE_RETURN_IF_ERROR(stream->WaitWelcome());
   return stream;
 }
 
@@ -80,11 +86,15 @@ void LinkStream::Start(const wire::Hello& hello) {
   stream_->Write(request);  // a failure shows when the answer is read
 }
 
-Status LinkStream::Welcome() {
+Status LinkStream::WaitWelcome() {
   wire::Reply reply;
   const bool read = stream_->Read(&reply);
-  const std::lock_guard<std::mutex> lock(alarm_mutex_);
-  alarm_.Drop();
+  {
+    const std::lock_guard<std::mutex> lock(alarm_mutex_);
+    welcomed_ = true;
+    alarm_.Drop();
+    if (read) WatchAcks();
+  }
   if (!read) {
     const Status status = Finish();
     return status.ok() ? Unavailable(peer_.target() + ": the stream ended without an answer") : status;
@@ -108,7 +118,11 @@ LinkStream::~LinkStream() {
 void LinkStream::Owe(int change) {
   const std::lock_guard<std::mutex> lock(alarm_mutex_);
   owed_ += change;
-  if (change > 0 && owed_ > change) return;
+  if (!welcomed_ || (change > 0 && owed_ > change)) return;
+  WatchAcks();
+}
+
+void LinkStream::WatchAcks() {
   alarm_.Drop();
   if (owed_ <= 0) return;
   const double seconds = patience_.stall_seconds;

@@ -43,15 +43,21 @@ struct StreamPatience {
 
 /// The sending side of one stream: one attempt at a session. Errors of all calls: what the peer says, as FromGrpc; what
 /// Cancel was given; Unavailable when the peer is too slow.
-/// Threads: one for Send and Done, one for Receive, any for Cancel.
+/// Threads: one for Send and Done, one for WaitWelcome and Receive, any for Cancel.
 class LinkStream {
  public:
-  /// Connects, says Hello and waits for the Welcome. `peer` and `watchdog` outlive it.
+  /// Connects and says Hello. `peer` and `watchdog` outlive it. One frame may be sent before the Welcome is there.
+  static std::unique_ptr<LinkStream> Begin(const LinkPeer& peer, const wire::Hello& hello,
+                                           const StreamPatience& patience, Watchdog& watchdog);
+  /// Waits for the Welcome, once, before the first Receive.
+  Status WaitWelcome();
+  /// Begin and WaitWelcome.
   static Result<std::unique_ptr<LinkStream>> Open(const LinkPeer& peer, const wire::Hello& hello,
                                                   const StreamPatience& patience, Watchdog& watchdog);
   /// Cancels what still runs.
   ~LinkStream();
 
+  /// After WaitWelcome.
   const wire::Welcome& welcome() const { return welcome_; }
   Status Send(const wire::Frame& frame);
   /// No frame will follow.
@@ -65,9 +71,9 @@ class LinkStream {
   LinkStream(const LinkPeer& peer, const StreamPatience& patience, Watchdog& watchdog)
       : peer_(peer), patience_(patience), watchdog_(watchdog) {}
   void Start(const wire::Hello& hello);
-  Status Welcome();
   Status Finish();
   void Owe(int change);
+  void WatchAcks();
 
   const LinkPeer& peer_;
   StreamPatience patience_;
@@ -82,6 +88,7 @@ class LinkStream {
   std::mutex alarm_mutex_;
   Watchdog::Alarm alarm_;
   int owed_ = 0;
+  bool welcomed_ = false;
 };
 
 }  // namespace sluice

@@ -3,7 +3,8 @@
 // nothing for a session whose stream is gone, and need no agreement about who had seen what. It costs the computation
 // of the history once more, without waiting for the network between its frames, which the window keeps in flight.
 //
-// A single thread sends (Pump), a second one receives while an attempt lasts.
+// A single thread sends (Pump), a second one receives while an attempt lasts. The first frame does not wait for the
+// Welcome: it saves every session a round trip, and a node that refuses the Hello never looks at what follows it.
 #include "wire/replay_link.h"
 
 #include <fmt/format.h>
@@ -164,25 +165,17 @@ Status ReplayLink::Attempt(uint32_t attempt) {
     if (SecondsLeft() <= 0) return TimedOut(fmt::format("the session's {:g} s are over", options_.deadline_seconds));
     hello.set_deadline_ms(static_cast<uint64_t>(SecondsLeft() * 1000) + 1);
   }
-  SLUICE_ASSIGN_OR_RETURN(const auto stream, LinkStream::Open(peer_, hello, options_.patience, watchdog_));
+  const auto stream = LinkStream::Begin(peer_, hello, options_.patience, watchdog_);
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (failed_) return *failed_;
-    if (welcome_ && !frames_.empty()) {
-      ++resumes_;
-      metrics_.CountResume(peer_.target());
-      log_.Event(
-          LogLevel::kInfo, "session_resumed",
-          {{"session", hello_.session()}, {"link", peer_.target()}, {"attempt", attempt}, {"frames", frames_.size()}});
-    }
-    if (!welcome_) welcome_ = stream->welcome();
     stream_ = stream.get();
+    window_ = 1;
     acked_ = 0;
     broken_ = false;
     broken_why_ = OkStatus();
-    changed_.notify_all();
   }
-  std::thread receiver([&] { ReceiveAll(*stream); });
+  std::thread receiver([&] { ReceiveAll(*stream, attempt); });
   SendAll(*stream);
   receiver.join();
   const std::lock_guard<std::mutex> lock(mutex_);
@@ -191,13 +184,12 @@ Status ReplayLink::Attempt(uint32_t attempt) {
 }
 
 void ReplayLink::SendAll(LinkStream& stream) {
-  const uint64_t window = stream.welcome().window();
   for (uint64_t next = 0;;) {
     const wire::Frame* frame = nullptr;
     {
       std::unique_lock<std::mutex> lock(mutex_);
       changed_.wait(lock, [&] {
-        return broken_ || failed_ || (next < frames_.size() && next - acked_ < window) ||
+        return broken_ || failed_ || (next < frames_.size() && next - acked_ < window_) ||
                (closing_ && next == frames_.size());
       });
       if (broken_ || failed_) return;
@@ -214,9 +206,24 @@ void ReplayLink::SendAll(LinkStream& stream) {
   stream.Done();
 }
 
-void ReplayLink::ReceiveAll(LinkStream& stream) {
-  Status why;
-  while (true) {
+void ReplayLink::TakeWelcome(const wire::Welcome& welcome, uint32_t attempt) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (welcome_ && !frames_.empty()) {
+    ++resumes_;
+    metrics_.CountResume(peer_.target());
+    log_.Event(
+        LogLevel::kInfo, "session_resumed",
+        {{"session", hello_.session()}, {"link", peer_.target()}, {"attempt", attempt}, {"frames", frames_.size()}});
+  }
+  if (!welcome_) welcome_ = welcome;
+  window_ = welcome.window();
+  changed_.notify_all();
+}
+
+void ReplayLink::ReceiveAll(LinkStream& stream, uint32_t attempt) {
+  Status why = stream.WaitWelcome();
+  if (why.ok()) TakeWelcome(stream.welcome(), attempt);
+  while (why.ok()) {
     Result<std::optional<wire::Ack>> ack = stream.Receive();
     if (!ack.ok()) {
       why = ack.status();
@@ -228,9 +235,7 @@ void ReplayLink::ReceiveAll(LinkStream& stream) {
       break;
     }
     why = Record(**ack);
-    if (why.ok()) continue;
-    stream.Cancel(why);
-    break;
+    if (!why.ok()) stream.Cancel(why);
   }
   const std::lock_guard<std::mutex> lock(mutex_);
   broken_ = true;

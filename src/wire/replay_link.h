@@ -64,7 +64,8 @@ class ReplayLink {
   void Pump();
   Status Attempt(uint32_t attempt);
   void SendAll(LinkStream& stream);
-  void ReceiveAll(LinkStream& stream);
+  void ReceiveAll(LinkStream& stream, uint32_t attempt);
+  void TakeWelcome(const wire::Welcome& welcome, uint32_t attempt);
   Status Record(const wire::Ack& ack);
   Status CheckReplay(const wire::Ack& before, const wire::Ack& again) const;
   void Wait(const std::function<bool()>& ready);
@@ -93,6 +94,7 @@ class ReplayLink {
   bool ended_ = false;
   // Of the attempt under way.
   LinkStream* stream_ = nullptr;
+  uint64_t window_ = 1;  // frames that may be without an Ack: one until the Welcome says more
   uint64_t acked_ = 0;
   bool broken_ = false;
   Status broken_why_;

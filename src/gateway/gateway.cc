@@ -7,6 +7,8 @@
 
 #include <chrono>
 
+#include "wire/session_id.h"
+
 namespace sluice {
 namespace {
 

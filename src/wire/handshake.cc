@@ -4,10 +4,8 @@
 #include "wire/handshake.h"
 
 #include <fmt/format.h>
-#include <openssl/rand.h>
 
 #include <algorithm>
-#include <array>
 
 namespace sluice {
 namespace {
@@ -93,12 +91,6 @@ void SetSender(wire::Hello& hello, const StageInfo& stage, const LinkCodec& code
 }
 
 }  // namespace
-
-Result<std::string> NewSessionId() {
-  std::array<uint8_t, 16> bytes;
-  if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) return Internal("no random bytes for a session");
-  return ToHex(bytes);
-}
 
 wire::Hello MakeHello(const SessionWish& wish, const StageInfo& stage, const LinkCodec& codec) {
   wire::Hello hello;

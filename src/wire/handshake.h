@@ -31,9 +31,6 @@ struct SessionWish {
   std::string requirement;  ///< of the codec's certificate, as Requirement::Parse takes it; may be empty
 };
 
-/// 32 random hexadecimal digits. Errors: Internal when the system has no randomness.
-Result<std::string> NewSessionId();
-
 /// The Hello of a node that holds `stage` and sends with `codec`.
 wire::Hello MakeHello(const SessionWish& wish, const StageInfo& stage, const LinkCodec& codec);
 /// The one that a relay sends on.

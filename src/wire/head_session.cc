@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <future>
 
+#include "wire/session_id.h"
+
 namespace sluice {
 namespace {
 
@@ -137,7 +139,9 @@ Status Head::Prefill(Session& session, const HeadRequest& request) {
         (void)wait();
         return welcome.status();
       }
-      session.outcome.stages = {welcome->stages().begin(), welcome->stages().end()};
+      for (const wire::Stage& node : welcome->stages()) {
+        session.outcome.stages.push_back({node.node(), node.layers().begin(), node.layers().end(), node.codec()});
+      }
     }
     begin = end;
   }

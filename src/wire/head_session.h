@@ -26,6 +26,13 @@ struct HeadRequest {
   std::string bypass = {};                  ///< counted for each frame: why no other codec is used; may be empty
 };
 
+/// A node behind the head, with its layers [begin, end) and the codec of the link into it.
+struct ChainNode {
+  std::string name;
+  uint32_t begin = 0, end = 0;
+  std::string codec;
+};
+
 struct HeadOutcome {
   std::string session;
   std::vector<SampledToken> tokens;
@@ -36,7 +43,7 @@ struct HeadOutcome {
   uint64_t raw_bytes = 0;
   double first_token_seconds = 0;
   double seconds = 0;
-  std::vector<wire::Stage> stages;  ///< behind the head, nearest first
+  std::vector<ChainNode> stages;  ///< behind the head, nearest first
 };
 
 /// The first node of a chain. It may run any number of sessions at once, over one connection.

@@ -40,6 +40,7 @@ grpc::ChannelArguments ChannelSettings() {
 }  // namespace
 
 Result<LinkPeer> LinkPeer::Make(std::string target, const TrustOptions& trust) {
+  SilenceMessages();
   SLUICE_ASSIGN_OR_RETURN(const auto credentials, ClientTrust(trust, target));
   LinkPeer peer;
   peer.channel_ = grpc::CreateCustomChannel(target, credentials, ChannelSettings());

@@ -55,6 +55,7 @@ class GrpcNode final : public NodeServer, public wire::Link::Service {
   }
 
   Status Listen() {
+    SilenceMessages();
     SLUICE_ASSIGN_OR_RETURN(const auto credentials, ServerTrust(options_.trust, options_.listen));
     const WireLimits& limits = options_.limits;
     grpc::ServerBuilder builder;

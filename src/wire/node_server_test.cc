@@ -11,6 +11,7 @@
 
 #include "session.grpc.pb.h"
 #include "wire/handshake.h"
+#include "wire/session_id.h"
 #include "wire/tiny_network_test.h"
 #include "wire/wire_status.h"
 

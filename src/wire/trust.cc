@@ -4,7 +4,6 @@
 #include "wire/trust.h"
 
 #include <fmt/format.h>
-#include <google/protobuf/stubs/logging.h>
 #include <grpc/support/log.h>
 #include <openssl/crypto.h>
 
@@ -57,7 +56,6 @@ void PrepareGrpc() {
   std::call_once(once, [] {
     setenv("GRPC_SSL_CIPHER_SUITES", "PSK-AES256-GCM-SHA384", /*overwrite=*/1);
     if (std::getenv("GRPC_VERBOSITY") == nullptr) gpr_set_log_function(&SilentLog);
-    google::protobuf::SetLogHandler(nullptr);  // else a peer's bad strings fill our standard error
   });
 }
 

@@ -4,6 +4,7 @@
 #include "wire/wire_status.h"
 
 #include <fmt/format.h>
+#include <google/protobuf/stubs/logging.h>
 
 #include <algorithm>
 #include <array>
@@ -109,5 +110,7 @@ Status FromGrpc(const grpc::Status& status, std::string_view peer) {
       return Unavailable(message);
   }
 }
+
+void SilenceMessages() { google::protobuf::SetLogHandler(nullptr); }
 
 }  // namespace sluice

@@ -28,6 +28,10 @@ Status FromGrpc(const grpc::Status& status, std::string_view peer);
 /// Whether the same session may succeed when it is tried again.
 inline bool MayRetry(const Status& status) { return status.code() == StatusCode::kUnavailable; }
 
+/// Protocol buffers keep their complaints to themselves; else a peer's bad strings fill our standard error. What
+/// matters comes as a status.
+void SilenceMessages();
+
 }  // namespace sluice
 
 #endif  // SLUICE_WIRE_WIRE_STATUS_H_

@@ -36,10 +36,9 @@ nlohmann::ordered_json DetailsOf(const HeadOutcome& outcome, uint32_t chunk, dou
                                     {"first_token_seconds", outcome.first_token_seconds},
                                     {"session_seconds", outcome.seconds},
                                     {"resumes", outcome.resumes}};
-  for (const wire::Stage& stage : outcome.stages) {
-    details["stages"].push_back({{"node", stage.node()},
-                                 {"layers", fmt::format("{}:{}", stage.layers().begin(), stage.layers().end())},
-                                 {"codec", stage.codec()}});
+  for (const ChainNode& node : outcome.stages) {
+    details["stages"].push_back(
+        {{"node", node.name}, {"layers", fmt::format("{}:{}", node.begin, node.end)}, {"codec", node.codec}});
   }
   return details;
 }

@@ -7,6 +7,7 @@
 
 #include "backbone/model_identity.h"
 #include "train/codec_training.h"
+#include "wire/session_id.h"
 
 namespace sluice {
 namespace {

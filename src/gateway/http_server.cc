@@ -16,7 +16,7 @@ namespace sluice {
 namespace {
 
 thread_local const ClientStream* current_client = nullptr;
-thread_local bool refusing = false;
+thread_local ConnectionPool::Reception reception = ConnectionPool::Reception::kServe;
 
 constexpr auto kCloseTime = std::chrono::duration<int, std::milli>(200);
 constexpr std::string_view kFull =
@@ -53,38 +53,43 @@ Result<SslContext> MakeServerTls(const TrustOptions& trust) {
                                      trust.certificate.string(), trust.key.string()));
 }
 
-ConnectionPool::ConnectionPool(size_t threads) : limit_(threads) {
-  for (size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { Loop(); });
+ConnectionPool::ConnectionPool(size_t threads) : served_{.limit = threads}, turned_away_{.limit = kMostTurnedAway} {
+  for (size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { Loop(served_); });
+  threads_.emplace_back([this] {
+    reception = Reception::kTurnAway;
+    Loop(turned_away_);
+  });
 }
 
-bool ConnectionPool::Refusing() { return refusing; }
+ConnectionPool::Reception ConnectionPool::ReceptionHere() { return reception; }
 
 void ConnectionPool::enqueue(std::function<void()> task) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (busy_ + tasks_.size() < limit_) {
-      tasks_.push_back(std::move(task));
-      changed_.notify_one();
+    for (Queue* queue : {&served_, &turned_away_}) {
+      if (queue->busy + queue->tasks.size() >= queue->limit) continue;
+      queue->tasks.push_back(std::move(task));
+      queue->changed.notify_one();
       return;
     }
   }
-  refusing = true;
+  reception = Reception::kDrop;
   task();
-  refusing = false;
+  reception = Reception::kServe;
 }
 
-void ConnectionPool::Loop() {
+void ConnectionPool::Loop(Queue& queue) {
   std::unique_lock<std::mutex> lock(mutex_);
   while (true) {
-    changed_.wait(lock, [this] { return stopping_ || !tasks_.empty(); });
-    if (tasks_.empty()) return;
-    const std::function<void()> task = std::move(tasks_.front());
-    tasks_.pop_front();
-    ++busy_;
+    queue.changed.wait(lock, [&] { return stopping_ || !queue.tasks.empty(); });
+    if (queue.tasks.empty()) return;
+    const std::function<void()> task = std::move(queue.tasks.front());
+    queue.tasks.pop_front();
+    ++queue.busy;
     lock.unlock();
     task();
     lock.lock();
-    --busy_;
+    --queue.busy;
   }
 }
 
@@ -93,7 +98,8 @@ void ConnectionPool::shutdown() {
     const std::lock_guard<std::mutex> lock(mutex_);
     stopping_ = true;
   }
-  changed_.notify_all();
+  served_.changed.notify_all();
+  turned_away_.changed.notify_all();
   for (std::thread& thread : threads_) thread.join();
 }
 
@@ -105,17 +111,21 @@ HttpServer::HttpServer(SslContext tls, const ClientPatience& patience, size_t co
 const ClientStream& HttpServer::CurrentClient() { return *current_client; }
 
 bool HttpServer::process_and_close_socket(int socket) {
-  if (ConnectionPool::Refusing()) {
+  const ConnectionPool::Reception here = ConnectionPool::ReceptionHere();
+  if (here == ConnectionPool::Reception::kServe) {
+    Serve(socket);
+  } else {
     ++refused_;
-    std::array<char, 4096> dropped{};
-    (void)recv(socket, dropped.data(), dropped.size(), MSG_DONTWAIT);
-    if (tls_ == nullptr) (void)send(socket, kFull.data(), kFull.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  }
+  if (here == ConnectionPool::Reception::kDrop) {
     close(socket);
     return false;
   }
-  Serve(socket);
+  if (here == ConnectionPool::Reception::kTurnAway && tls_ == nullptr) {
+    (void)send(socket, kFull.data(), kFull.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  }
   CloseGently(socket);
-  return true;
+  return here == ConnectionPool::Reception::kServe;
 }
 
 void HttpServer::Serve(int socket) {

@@ -22,24 +22,31 @@ namespace sluice {
 /// Errors: InvalidArgument for files that do not belong together; Io.
 Result<SslContext> MakeServerTls(const TrustOptions& trust);
 
-/// The threads of an HTTP server, one for each connection. The task of a connection beyond them runs at once, in the
-/// thread that accepts, with Refusing() true.
+/// The threads of an HTTP server, one for each connection. A single one more turns away the connections beyond them;
+/// what comes faster than it can be told is dropped, in the thread that accepts.
 class ConnectionPool final : public httplib::TaskQueue {
  public:
   explicit ConnectionPool(size_t threads);
   void enqueue(std::function<void()> task) override;
   void shutdown() override;
-  /// Whether the task that runs in this thread has to turn its client away.
-  static bool Refusing();
+
+  enum class Reception : uint8_t { kServe, kTurnAway, kDrop };
+  /// What the task that runs in this thread has to do with its client.
+  static Reception ReceptionHere();
 
  private:
-  void Loop();
+  static constexpr size_t kMostTurnedAway = 64;  // that wait to be told
 
-  const size_t limit_;
+  struct Queue {
+    size_t limit = 0;
+    size_t busy = 0;
+    std::deque<std::function<void()>> tasks{};
+    std::condition_variable changed{};
+  };
+  void Loop(Queue& queue);
+
   std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<std::function<void()>> tasks_;
-  size_t busy_ = 0;
+  Queue served_, turned_away_;
   bool stopping_ = false;
   std::vector<std::thread> threads_;
 };

@@ -21,8 +21,8 @@
 #include "codec/context_frames.h"
 #include "codec/pack_codec.h"
 #include "measuring.h"
-#include "nets/context_sample.h"
 #include "page/plot_svg.h"
+#include "preset_sample.h"
 
 namespace sluice {
 namespace {
@@ -34,24 +34,10 @@ struct Times {
   size_t bytes = 0;
 };
 
-ContextSample Preset(const std::string& name, size_t width) {
-  ContextSample sample;
-  const bool fast = name == "fast";
-  sample.shape = {.width = width,
-                  .hidden = fast ? 64u : 160u,
-                  .groups = 4,
-                  .points = 1,
-                  .names = TokenNames::kClasses,
-                  .ids = 1024};
-  if (fast && width > 64 && width % 64 == 0) sample.block = 64;
-  sample.class_width = fast ? 32 : 48;
-  return sample;
-}
-
 /// One codec, one number of tokens, and the latents that go through it.
 class Case {
  public:
-  Case(const std::string& preset, size_t width, size_t tokens) : sample_(Preset(preset, width)) {
+  Case(const std::string& preset, size_t width, size_t tokens) : sample_(PresetSample(preset, width)) {
     pack_bytes_ = sample_.Make();
     codec_ = *PackCodec::Make(*Pack::FromBytes(pack_bytes_));
     hidden_ = DrawHidden(tokens);
@@ -270,11 +256,4 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace sluice
 
-int main(int argc, char** argv) {
-  try {
-    return sluice::Main(argc, argv);
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "bench_codec: {}\n", error.what());
-    return 1;
-  }
-}
+int main(int argc, char** argv) { return sluice::Main(argc, argv); }

@@ -23,11 +23,13 @@ namespace {
 using Ids = std::vector<int32_t>;
 constexpr double kPriorCount = 8;  // what an id's own frequency weighs beside that given the id before
 
-Ids ReadIds(const Tokenizer& tokenizer, const std::vector<std::string>& files, size_t skip_bytes, size_t most_bytes) {
-  std::string text;
-  for (const std::string& file : files) text += std::string(*ReadFile(file, uint64_t{1} << 30));
-  const auto part = std::string_view(text).substr(std::min(skip_bytes, text.size()), most_bytes);
-  return *tokenizer.Encode(part);
+Result<Ids> ReadIds(const Tokenizer& tokenizer, const std::vector<std::string>& files, size_t most_bytes = SIZE_MAX) {
+  std::string all;
+  for (const std::string& file : files) {
+    SLUICE_ASSIGN_OR_RETURN(const std::string text, ReadFile(file, uint64_t{1} << 30));
+    all += text;
+  }
+  return tokenizer.Encode(std::string_view(all).substr(0, most_bytes));
 }
 
 std::vector<uint64_t> Weights(const std::vector<double>& shares) {
@@ -94,20 +96,17 @@ double ZstdBits(const Ids& text, int level) {
   return 8.0 * static_cast<double>(size) / static_cast<double>(text.size());
 }
 
-int Main(int argc, char** argv) {
-  CLI::App app("Bits that a token's id costs in a stream.");
-  std::string tokenizer_path;
-  std::vector<std::string> train_files, text_files;
+struct Options {
+  std::string tokenizer;
+  std::vector<std::string> train, text;
   size_t train_bytes = SIZE_MAX;
-  app.add_option("--tokenizer", tokenizer_path, "Folder of a model or of a tokenizer")->required();
-  app.add_option("--train", train_files, "Text for the static tables")->required();
-  app.add_option("--train-bytes", train_bytes, "Only so much of its beginning");
-  app.add_option("--text", text_files, "Text to measure")->required();
-  CLI11_PARSE(app, argc, argv);
-  const auto tokenizer = *LoadTokenizer(tokenizer_path);
+};
+
+Status Measure(const Options& options) {
+  SLUICE_ASSIGN_OR_RETURN(const auto tokenizer, LoadTokenizer(options.tokenizer));
   const auto n = static_cast<size_t>(tokenizer->vocab_size());
-  const Ids train = ReadIds(*tokenizer, train_files, 0, train_bytes);
-  const Ids text = ReadIds(*tokenizer, text_files, 0, SIZE_MAX);
+  SLUICE_ASSIGN_OR_RETURN(const Ids train, ReadIds(*tokenizer, options.train, options.train_bytes));
+  SLUICE_ASSIGN_OR_RETURN(const Ids text, ReadIds(*tokenizer, options.text));
   const auto [own, given] = StaticBits(train, text, n);
   fmt::print("{} ids of {}, tables from {}; bits an id\n", text.size(), n, train.size());
   fmt::print("{:<44} {:>7.3f}\n", "as they are", static_cast<double>(std::bit_width(n - 1)));
@@ -120,17 +119,23 @@ int Main(int argc, char** argv) {
   for (const int level : {3, 19}) {
     fmt::print("{:<44} {:>7.3f}\n", fmt::format("zstd -{} on 16-bit ids, all at once", level), ZstdBits(text, level));
   }
-  return 0;
+  return OkStatus();
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app("Bits that a token's id costs in a stream.");
+  Options options;
+  app.add_option("--tokenizer", options.tokenizer, "Folder of a model or of a tokenizer")->required();
+  app.add_option("--train", options.train, "Text for the static tables")->required();
+  app.add_option("--train-bytes", options.train_bytes, "Only so much of its beginning");
+  app.add_option("--text", options.text, "Text to measure")->required();
+  CLI11_PARSE(app, argc, argv);
+  const Status status = Measure(options);
+  if (!status.ok()) fmt::print(stderr, "bench_ids: {}\n", status.ToString());
+  return ExitCode(status.code());
 }
 
 }  // namespace
 }  // namespace sluice
 
-int main(int argc, char** argv) {
-  try {
-    return sluice::Main(argc, argv);
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "bench_ids: {}\n", error.what());
-    return 1;
-  }
-}
+int main(int argc, char** argv) { return sluice::Main(argc, argv); }

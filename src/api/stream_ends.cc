@@ -58,9 +58,8 @@ Status StreamEncoder::SetTokens(std::span<const int32_t> ids) {
   return encoder_ ? encoder_->SetTokens(ids) : OkStatus();
 }
 Status StreamEncoder::SendTokens() {
-  if (codec_->pack() == nullptr || (codec_->pack()->pack().info().flags & kSideTokens) == 0) {
-    return InvalidArgument("ids in the stream: the codec was not made with side tokens");
-  }
+  if (codec_->pack() == nullptr) return InvalidArgument("ids in the stream: a plain codec needs none");
+  SLUICE_RETURN_IF_ERROR(codec_->pack()->CheckSendsIds());
   if (writer_->tokens_written() > 0) return InvalidArgument("ids in the stream: it has frames already");
   SLUICE_ASSIGN_OR_RETURN(StreamWriter writer, StreamWriter::ToMemory(codec_->Header(width_, source_, kIdsInStream)));
   writer_.emplace(std::move(writer));

@@ -84,4 +84,8 @@ Status Unavailable(std::string message) { return {StatusCode::kUnavailable, std:
 Status Denied(std::string message) { return {StatusCode::kDenied, std::move(message)}; }
 Status TimedOut(std::string message) { return {StatusCode::kTimedOut, std::move(message)}; }
 
+Status AsCorrupt(const Status& status, StatusCode code) {
+  return status.code() == code ? Corrupt(status.message()) : status;
+}
+
 }  // namespace sluice

@@ -67,11 +67,15 @@ Status Unavailable(std::string message);
 Status Denied(std::string message);
 Status TimedOut(std::string message);
 
+/// `status`, but Corrupt where its code is `code`: what elsewhere is a caller's mistake or a lack of bytes, and comes
+/// from a whole file here.
+Status AsCorrupt(const Status& status, StatusCode code);
+
 /// A value or the Status that explains its absence. Reading the value of a failed result is a bug (asserted).
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T result) : state_(std::move(result)) {}                  // NOLINT(google-explicit-constructor)
+  Result(T result) : state_(std::move(result)) {}  // NOLINT(google-explicit-constructor)
   Result(Status status) : state_(std::move(status)) { assert(!std::get<Status>(state_).ok()); }  // NOLINT
 
   bool ok() const { return std::holds_alternative<T>(state_); }
@@ -104,14 +108,15 @@ class [[nodiscard]] Result {
 #define SLUICE_CONCAT(a, b) SLUICE_CONCAT_INNER(a, b)
 
 /// Returns from the calling function when `expr` (a Status) is not Ok.
-#define SLUICE_RETURN_IF_ERROR(expr)             \
-  do {                                           \
-    ::sluice::Status sluice_status = (expr);     \
+#define SLUICE_RETURN_IF_ERROR(expr)               \
+  do {                                             \
+    ::sluice::Status sluice_status = (expr);       \
     if (!sluice_status.ok()) return sluice_status; \
   } while (false)
 
 /// Evaluates `expr` (a Result<T>), returns its status when it failed, else assigns its value to `lhs`.
-#define SLUICE_ASSIGN_OR_RETURN(lhs, expr) SLUICE_ASSIGN_OR_RETURN_INNER(SLUICE_CONCAT(sluice_result_, __LINE__), lhs, expr)
+#define SLUICE_ASSIGN_OR_RETURN(lhs, expr) \
+  SLUICE_ASSIGN_OR_RETURN_INNER(SLUICE_CONCAT(sluice_result_, __LINE__), lhs, expr)
 #define SLUICE_ASSIGN_OR_RETURN_INNER(result, lhs, expr) \
   auto result = (expr);                                  \
   if (!result.ok()) return result.status();              \

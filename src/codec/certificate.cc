@@ -179,8 +179,9 @@ Result<PointVerdicts> Requirement::Judge(const Pack& pack) const {
   for (const OperatingPoint& own : pack.operating_points()) {
     Status verdict = Mismatch(fmt::format("operating point \"{}\": the certificate does not cover it", own.name));
     for (const CertifiedPoint& point : certificate.points) {
-      if (point.name == own.name) verdict = JudgePoint(point);
-      if (point.name == own.name && !verdict.ok()) break;
+      if (point.name != own.name) continue;
+      verdict = JudgePoint(point);
+      if (!verdict.ok()) break;
     }
     verdicts.push_back(std::move(verdict));
   }

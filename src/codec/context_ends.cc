@@ -4,19 +4,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 
 #include "codec/context_frames.h"
 
 namespace sluice {
 namespace {
 
-Status AsDamage(const Status& status) {
-  return status.code() == StatusCode::kInvalidArgument ? Corrupt(status.message()) : status;
-}
-
-Status AfterAnError(std::string_view end) {
-  return InvalidArgument(fmt::format("the {} met an error before: its stream cannot go on", end));
-}
+template <typename Base>
+constexpr bool kSends = std::is_same_v<Base, FrameEncoder>;
 
 class ContextPackCodec final : public PackCodec {
  public:
@@ -57,30 +53,59 @@ class ContextPackCodec final : public PackCodec {
 };
 
 // Of one end of the codec whose parts these are.
-class ContextCheckpoint final : public CodecCheckpoint {
- public:
-  ContextCheckpoint(const ContextParts& parts, bool encoder, ContextEnd::Memory memory)
-      : parts_(parts), encoder_(encoder), memory_(std::move(memory)) {}
+struct ContextCheckpoint final : CodecCheckpoint {
+  ContextCheckpoint(const ContextParts& of, bool sending, ContextEnd::Memory kept)
+      : parts(of), sends(sending), memory(std::move(kept)) {}
 
-  static Status Restore(const CodecCheckpoint& checkpoint, const ContextParts& parts, bool encoder, ContextEnd& end) {
+  const ContextParts& parts;
+  bool sends;
+  ContextEnd::Memory memory;
+};
+
+// What both ends do alike. Base: FrameEncoder or FrameDecoder.
+template <typename Base>
+class ContextSide : public Base {
+ public:
+  Status SetTokens(std::span<const int32_t> ids) final {
+    SLUICE_RETURN_IF_ERROR(codec_.CheckTokens(ids));
+    if (codec_.shape().names == TokenNames::kTokens) tokens_.assign(ids.begin(), ids.end());
+    return OkStatus();
+  }
+  Status Trim(size_t tokens) final { return end_.Trim(tokens); }
+  std::unique_ptr<CodecCheckpoint> Checkpoint() const final {
+    return std::make_unique<ContextCheckpoint>(codec_.parts(), kSends<Base>, end_.Remember());
+  }
+  Status Restore(const CodecCheckpoint& checkpoint) final {
+    SLUICE_RETURN_IF_ERROR(CheckAlive());
     const auto* const own = dynamic_cast<const ContextCheckpoint*>(&checkpoint);
-    if (own == nullptr || &own->parts_ != &parts) return InvalidArgument("a checkpoint of another codec");
-    if (own->encoder_ != encoder) {
-      return InvalidArgument(fmt::format("a checkpoint of the {} end", encoder ? "receiving" : "sending"));
+    if (own == nullptr || &own->parts != &codec_.parts()) return InvalidArgument("a checkpoint of another codec");
+    if (own->sends != kSends<Base>) {
+      return InvalidArgument(fmt::format("a checkpoint of the {} end", own->sends ? "sending" : "receiving"));
     }
-    end.Return(own->memory_);
+    end_.Return(own->memory);
     return OkStatus();
   }
 
- private:
-  const ContextParts& parts_;
-  bool encoder_;
-  ContextEnd::Memory memory_;
+ protected:
+  explicit ContextSide(const ContextPackCodec& codec) : codec_(codec), end_(codec.parts()) {}
+
+  Status CheckAlive() const {
+    if (!failed_) return OkStatus();
+    return InvalidArgument(
+        fmt::format("the {} met an error before: its stream cannot go on", kSends<Base> ? "encoder" : "decoder"));
+  }
+
+  const ContextPackCodec& codec_;
+  ContextEnd end_;
+  ContextIntegers integers_;
+  ContextFloats::Work work_;
+  std::vector<int32_t> tokens_;  // of the next frame
+  bool failed_ = false;
 };
 
-class ContextEncoder final : public FrameEncoder {
+class ContextEncoder final : public ContextSide<FrameEncoder> {
  public:
-  explicit ContextEncoder(const ContextPackCodec& codec) : codec_(codec), end_(codec.parts()) {}
+  explicit ContextEncoder(const ContextPackCodec& codec) : ContextSide(codec) {}
 
   Status SetPoint(int point) override {
     if (point < 0 || static_cast<size_t>(point) >= codec_.shape().points) {
@@ -91,19 +116,6 @@ class ContextEncoder final : public FrameEncoder {
     return OkStatus();
   }
   Status SetTarget(double bits_per_token, std::span<const int> points) override;
-  Status SetTokens(std::span<const int32_t> ids) override {
-    SLUICE_RETURN_IF_ERROR(codec_.CheckTokens(ids));
-    if (codec_.shape().names == TokenNames::kTokens) tokens_.assign(ids.begin(), ids.end());
-    return OkStatus();
-  }
-  Status Trim(size_t tokens) override { return end_.Trim(tokens); }
-  std::unique_ptr<CodecCheckpoint> Checkpoint() const override {
-    return std::make_unique<ContextCheckpoint>(codec_.parts(), true, end_.Remember());
-  }
-  Status Restore(const CodecCheckpoint& checkpoint) override {
-    if (failed_) return AfterAnError("encoder");
-    return ContextCheckpoint::Restore(checkpoint, codec_.parts(), true, end_);
-  }
   Status Push(MatrixView<const float> hidden, uint32_t batch, StreamWriter& writer) override;
 
  private:
@@ -111,36 +123,17 @@ class ContextEncoder final : public FrameEncoder {
   Result<int> ChoosePoint(MatrixView<const float> hidden, uint32_t batch, const StreamWriter& writer);
   Status Write(uint32_t batch, int point, StreamWriter& writer);
 
-  const ContextPackCodec& codec_;
-  ContextEnd end_;
-  ContextIntegers integers_;
-  std::vector<int32_t> tokens_;  // of the next frame
-  ContextFloats::Work work_;
   std::vector<uint8_t> payload_;
   TokenPayload token_;
   int point_ = 0;
   double target_ = 0;         // bits a token; 0: none
   std::vector<int> choices_;  // points that the target may use, rising
-  bool failed_ = false;
 };
 
-class ContextDecoder final : public FrameDecoder {
+class ContextDecoder final : public ContextSide<FrameDecoder> {
  public:
-  explicit ContextDecoder(const ContextPackCodec& codec) : codec_(codec), end_(codec.parts()) {}
+  explicit ContextDecoder(const ContextPackCodec& codec) : ContextSide(codec) {}
 
-  Status SetTokens(std::span<const int32_t> ids) override {
-    SLUICE_RETURN_IF_ERROR(codec_.CheckTokens(ids));
-    if (codec_.shape().names == TokenNames::kTokens) tokens_.assign(ids.begin(), ids.end());
-    return OkStatus();
-  }
-  Status Trim(size_t tokens) override { return end_.Trim(tokens); }
-  std::unique_ptr<CodecCheckpoint> Checkpoint() const override {
-    return std::make_unique<ContextCheckpoint>(codec_.parts(), false, end_.Remember());
-  }
-  Status Restore(const CodecCheckpoint& checkpoint) override {
-    if (failed_) return AfterAnError("decoder");
-    return ContextCheckpoint::Restore(checkpoint, codec_.parts(), false, end_);
-  }
   Result<Matrix<float>> Pull(const Frame& frame, StreamReader& reader) override;
   int point() const override { return end_.point(); }
   std::span<const int32_t> tokens() const override {
@@ -150,13 +143,7 @@ class ContextDecoder final : public FrameDecoder {
  private:
   Status Decode(const Frame& frame, StreamReader& reader);
 
-  const ContextPackCodec& codec_;
-  ContextEnd end_;
-  ContextIntegers integers_;
-  ContextFloats::Work work_;
-  std::vector<int32_t> tokens_;  // of the next frame
-  bool carried_ = false;         // by the stream
-  bool failed_ = false;
+  bool carried_ = false;  // the ids, by the stream
 };
 
 std::unique_ptr<FrameEncoder> ContextPackCodec::NewEncoder() const { return std::make_unique<ContextEncoder>(*this); }
@@ -192,7 +179,7 @@ Status ContextEncoder::SetTarget(double bits_per_token, std::span<const int> poi
 Result<int> ContextEncoder::ChoosePoint(MatrixView<const float> hidden, uint32_t batch, const StreamWriter& writer) {
   constexpr size_t kFrameBytes = 12;  // about what a frame takes besides its payload
   const double wanted = target_ * static_cast<double>(writer.tokens_written() + hidden.rows());
-  const bool fresh = (writer.header().flags & (kFreshFrames | kSingle)) != 0;
+  const bool fresh = writer.header().BeginsAnew();
   const ContextEnd::Memory memory = end_.Remember();
   int best = point_, step = 0;
   double least = HUGE_VAL;
@@ -216,8 +203,7 @@ Result<int> ContextEncoder::ChoosePoint(MatrixView<const float> hidden, uint32_t
 }
 
 Status ContextEncoder::Write(uint32_t batch, int point, StreamWriter& writer) {
-  const bool fresh = (writer.header().flags & (kFreshFrames | kSingle)) != 0;
-  SLUICE_RETURN_IF_ERROR(end_.BeginFrame(batch, fresh));
+  SLUICE_RETURN_IF_ERROR(end_.BeginFrame(batch, writer.header().BeginsAnew()));
   const size_t count = integers_.latents.size() / codec_.shape().width;
   if (count == 1 && writer.TakesTokens()) {
     end_.EncodeToken(integers_, point, writer.rolling(), token_);
@@ -230,7 +216,7 @@ Status ContextEncoder::Write(uint32_t batch, int point, StreamWriter& writer) {
 }
 
 Status ContextEncoder::Push(MatrixView<const float> hidden, uint32_t batch, StreamWriter& writer) {
-  if (failed_) return AfterAnError("encoder");
+  SLUICE_RETURN_IF_ERROR(CheckAlive());
   if (batch == 0 || hidden.rows() == 0 || hidden.rows() % batch != 0) {
     return InvalidArgument(fmt::format("{} tokens in {} rows of equal length", hidden.rows(), batch));
   }
@@ -255,8 +241,8 @@ Status ContextDecoder::Decode(const Frame& frame, StreamReader& reader) {
   integers_.tokens.assign(tokens_.begin(), carried_ ? tokens_.begin() : tokens_.end());
   integers_.classes.resize(carried_ || codec_.shape().names == TokenNames::kClasses ? count : 0);
   integers_.latents.resize(count * codec_.shape().width);
-  const bool fresh = (reader.header().flags & (kFreshFrames | kSingle)) != 0;
-  SLUICE_RETURN_IF_ERROR(AsDamage(end_.BeginFrame(frame.batch, fresh)));
+  SLUICE_RETURN_IF_ERROR(
+      AsCorrupt(end_.BeginFrame(frame.batch, reader.header().BeginsAnew()), StatusCode::kInvalidArgument));
   if (frame.type == FrameType::kToken) {
     SLUICE_ASSIGN_OR_RETURN(const size_t bytes, end_.DecodeToken(frame, integers_));
     return reader.Consume(bytes, {integers_.classes, integers_.latents});
@@ -264,15 +250,13 @@ Status ContextDecoder::Decode(const Frame& frame, StreamReader& reader) {
   if (frame.type != FrameType::kChunk || frame.sections.size() != 1) {
     return Corrupt(fmt::format("a frame of {} sections, expected a chunk of 1", frame.sections.size()));
   }
-  const Status decoded = end_.DecodeChunk(frame.sections[0], integers_);
   // The frame is whole, so more bytes cannot help.
-  if (decoded.code() == StatusCode::kTruncated) return Corrupt(decoded.message());
-  SLUICE_RETURN_IF_ERROR(decoded);
+  SLUICE_RETURN_IF_ERROR(AsCorrupt(end_.DecodeChunk(frame.sections[0], integers_), StatusCode::kTruncated));
   return frame.Verify({integers_.classes, integers_.latents});
 }
 
 Result<Matrix<float>> ContextDecoder::Pull(const Frame& frame, StreamReader& reader) {
-  if (failed_) return AfterAnError("decoder");
+  SLUICE_RETURN_IF_ERROR(CheckAlive());
   const Status decoded = Decode(frame, reader);
   if (!decoded.ok()) {
     failed_ = decoded.code() != StatusCode::kTruncated && decoded.code() != StatusCode::kInvalidArgument;

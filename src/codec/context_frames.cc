@@ -16,10 +16,6 @@ namespace {
 constexpr int kMeanOffsets = 16;
 constexpr int kPointBits = 4;
 
-Status AsDamage(const Status& status) {
-  return status.code() == StatusCode::kInvalidArgument ? Corrupt(status.message()) : status;
-}
-
 }  // namespace
 
 Result<ContextParts> ContextParts::FromPack(const Pack& pack) {
@@ -30,7 +26,7 @@ Result<ContextParts> ContextParts::FromPack(const Pack& pack) {
     return Corrupt("pack: hyper channels or flags that are not those of codec context");
   }
   auto tables = GaussianArrayTables::Create(info.precision_bits, kMeanOffsets);
-  if (!tables.ok()) return AsDamage(tables.status());
+  if (!tables.ok()) return AsCorrupt(tables.status(), StatusCode::kInvalidArgument);
   ContextParts parts{std::move(weights), std::move(*tables), {}};
   const ContextShape& shape = parts.weights.shape;
   const bool classes = shape.names == TokenNames::kClasses;
@@ -41,7 +37,8 @@ Result<ContextParts> ContextParts::FromPack(const Pack& pack) {
       return Corrupt("pack: a table of classes or ids is not closed, or not one of all");
     }
     auto table = StaticTable::FromFrequencies(0, one.frequencies, true, info.precision_bits);
-    if (!table.ok()) return AsDamage(table.status()).WithContext("pack: tables of classes or ids");
+    if (!table.ok())
+      return AsCorrupt(table.status(), StatusCode::kInvalidArgument).WithContext("pack: tables of classes or ids");
     parts.classes.push_back(std::move(*table));
   }
   return parts;

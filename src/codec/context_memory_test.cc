@@ -1,30 +1,9 @@
 // Codec "context" counted by its allocations: one token at a time takes no memory but what is handed out.
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
-
+#include "base/counting_new.h"
 #include "codec/context_frames.h"
 #include "nets/context_sample.h"
-
-namespace {
-std::atomic<size_t> allocations{0};
-}
-
-// Not inlined: the compiler would see the pair of malloc and free through the operators' names.
-[[gnu::noinline]] void* operator new(size_t size) {
-  ++allocations;
-  if (void* const memory = std::malloc(size > 0 ? size : 1)) return memory;
-  throw std::bad_alloc();
-}
-// A sanitizer's own of this kind would not know the memory that the delete below gives back.
-[[gnu::noinline]] void* operator new(size_t size, const std::nothrow_t&) noexcept {
-  ++allocations;
-  return std::malloc(size > 0 ? size : 1);
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
 namespace sluice {
 namespace {

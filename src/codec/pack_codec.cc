@@ -54,9 +54,14 @@ StreamHeader PackCodec::Header(DType source, uint16_t flags) const {
           .source = source};
 }
 
+Status PackCodec::CheckSendsIds() const {
+  if ((pack_.info().flags & kSideTokens) != 0) return OkStatus();
+  return InvalidArgument("ids in the stream: the codec was not made with side tokens");
+}
+
 Status PackCodec::CheckHeader(const StreamHeader& header) const {
   // What a stream may choose: how its frames hang together, and whether it carries the ids that the codec needs.
-  const uint16_t chosen = kFreshFrames | kSingle | ((pack_.info().flags & kSideTokens) != 0 ? kIdsInStream : 0);
+  const uint16_t chosen = kFreshFrames | kSingle | (CheckSendsIds().ok() ? kIdsInStream : 0);
   const StreamHeader own = Header(header.source, header.flags & chosen);
   const auto differ = [](std::string_view what, uint64_t got, uint64_t expected) {
     return Mismatch(fmt::format("the stream's {} is {:#x}, the pack's {:#x}", what, got, expected));

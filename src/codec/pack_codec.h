@@ -94,6 +94,8 @@ class PackCodec {
   const Pack& pack() const { return pack_; }
   /// The header of its streams. `flags`: kFreshFrames, kSingle; kIdsInStream, with side tokens only.
   StreamHeader Header(DType source, uint16_t flags = 0) const;
+  /// Whether its streams may have kIdsInStream. Errors: InvalidArgument for a codec that needs no ids.
+  Status CheckSendsIds() const;
   /// Errors: Mismatch when a stream is not this codec's, saying what differs.
   Status CheckHeader(const StreamHeader& header) const;
 

@@ -157,9 +157,7 @@ Result<HiddenStreamStats> EncodeHiddenFile(const PackCodec& codec, const std::fi
                                            std::string_view tensor, const std::filesystem::path& out,
                                            uint32_t chunk_tokens, const PackRate& rate, const StreamIds& ids) {
   SLUICE_ASSIGN_OR_RETURN(const HiddenStates hidden, LoadHidden(in, tensor));
-  if (ids.carried && (codec.pack().info().flags & kSideTokens) == 0) {
-    return InvalidArgument("ids in the stream: the pack was not made with side tokens");
-  }
+  if (ids.carried) SLUICE_RETURN_IF_ERROR(codec.CheckSendsIds());
   const uint16_t flags = ids.carried ? kIdsInStream : 0;
   SLUICE_ASSIGN_OR_RETURN(StreamWriter writer, StreamWriter::ToFile(codec.Header(hidden.source, flags), out));
   SLUICE_RETURN_IF_ERROR(EncodeHidden(codec, hidden, chunk_tokens, writer, rate, ids.ids));

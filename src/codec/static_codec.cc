@@ -113,10 +113,6 @@ Result<std::vector<int32_t>> StaticCodec::PullToken(const Frame& frame, StreamRe
   return latents;
 }
 
-Status AsDamage(const Status& status) {
-  return status.code() == StatusCode::kInvalidArgument ? Corrupt(status.message()) : status;
-}
-
 }  // namespace
 
 Result<std::unique_ptr<PackCodec>> MakeStaticCodec(Pack pack) {
@@ -129,7 +125,8 @@ Result<std::unique_ptr<PackCodec>> MakeStaticCodec(Pack pack) {
     if (stored[i].closed) return Corrupt(fmt::format("pack: table {} has no escape", i));
     Result<StaticTable> table =
         StaticTable::FromFrequencies(stored[i].first, stored[i].frequencies, false, info.precision_bits);
-    if (!table.ok()) return AsDamage(table.status()).WithContext(fmt::format("pack: table {}", i));
+    if (!table.ok())
+      return AsCorrupt(table.status(), StatusCode::kInvalidArgument).WithContext(fmt::format("pack: table {}", i));
     tables.push_back(std::move(*table));
   }
   return std::unique_ptr<PackCodec>(

@@ -22,10 +22,6 @@ bool IsNameLetter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
 }
 
-Status AsDamage(const Status& status) {
-  return status.code() == StatusCode::kTruncated ? Corrupt(status.message()) : status;
-}
-
 Result<PackTable> ReadTable(ByteReader& reader) {
   PackTable table;
   SLUICE_ASSIGN_OR_RETURN(const uint8_t closed, reader.Get<uint8_t>());
@@ -187,7 +183,7 @@ Result<std::vector<PackTable>> ParsePackTables(std::span<const uint8_t> bytes) {
   tables.reserve(*count);
   for (uint32_t i = 0; i < *count; ++i) {
     Result<PackTable> table = ReadTable(reader);
-    if (!table.ok()) return AsDamage(table.status()).WithContext(fmt::format("table {}", i));
+    if (!table.ok()) return AsCorrupt(table.status(), StatusCode::kTruncated).WithContext(fmt::format("table {}", i));
     tables.push_back(std::move(*table));
   }
   if (reader.remaining() != 0) return Corrupt(fmt::format("{} bytes behind the tables", reader.remaining()));
@@ -215,7 +211,7 @@ Result<std::vector<OperatingPoint>> ParsePackPoints(std::span<const uint8_t> byt
   std::vector<OperatingPoint> points;
   for (uint32_t i = 0; i < *count; ++i) {
     Result<OperatingPoint> point = ReadPoint(reader);
-    if (!point.ok()) return AsDamage(point.status());
+    if (!point.ok()) return AsCorrupt(point.status(), StatusCode::kTruncated);
     points.push_back(std::move(*point));
   }
   if (reader.remaining() != 0) return Corrupt(fmt::format("{} bytes behind the operating points", reader.remaining()));

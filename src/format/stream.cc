@@ -66,7 +66,7 @@ uint64_t SectionLimit(const StreamHeader& header) {
 }
 
 Status CheckTokenFrame(const StreamHeader& header, uint32_t batch) {
-  if (header.kind != CodecKind::kInteger || (header.flags & (kFreshFrames | kSingle)) != 0) {
+  if (header.kind != CodecKind::kInteger || header.BeginsAnew()) {
     return Unsupported(fmt::format("a token frame in a stream of codec kind {} with flags {:#06x}",
                                    static_cast<int>(header.kind), header.flags));
   }

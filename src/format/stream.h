@@ -57,6 +57,9 @@ struct StreamHeader {
   uint32_t profile = 0;        ///< hash of the build that ran the float network; 0 for other kinds
   DType source = DType::kF32;  ///< what the hidden states were: F32, F16 or BF16
 
+  /// Whether every frame begins new sequences.
+  bool BeginsAnew() const { return (flags & (kFreshFrames | kSingle)) != 0; }
+
   friend bool operator==(const StreamHeader&, const StreamHeader&) = default;
 };
 

@@ -4,24 +4,8 @@
 
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
-
+#include "base/counting_new.h"
 #include "nets/context_sample.h"
-
-namespace {
-std::atomic<size_t> allocations{0};
-}
-
-// Not inlined: the compiler would see the pair of malloc and free through the operators' names.
-[[gnu::noinline]] void* operator new(size_t size) {
-  ++allocations;
-  if (void* const memory = std::malloc(size > 0 ? size : 1)) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
 namespace sluice {
 namespace {

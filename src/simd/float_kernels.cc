@@ -175,28 +175,8 @@ HWY_AFTER_NAMESPACE();
 namespace sluice {
 namespace {
 
-/// From the best to the least.
 constexpr TargetCandidate<FloatKernels> kCandidates[] = {
-#if HWY_TARGETS & HWY_AVX3_DL
-    {HWY_AVX3_DL, N_AVX3_DL::TargetFloatKernels, false},
-#endif
-#if HWY_TARGETS & HWY_AVX3
-    {HWY_AVX3, N_AVX3::TargetFloatKernels, false},
-#endif
-#if HWY_TARGETS & HWY_AVX2
-    {HWY_AVX2, N_AVX2::TargetFloatKernels, true},
-#endif
-#if HWY_TARGETS & HWY_SSE4
-    {HWY_SSE4, N_SSE4::TargetFloatKernels, true},
-#endif
-#if HWY_TARGETS & HWY_SSSE3
-    {HWY_SSSE3, N_SSSE3::TargetFloatKernels, true},
-#endif
-#if HWY_TARGETS & HWY_NEON
-    {HWY_NEON, N_NEON::TargetFloatKernels, true},
-#endif
-    {0, PlainFloatKernels, true},
-};
+    SLUICE_TARGET_CANDIDATES(TargetFloatKernels, PlainFloatKernels)};
 
 }  // namespace
 

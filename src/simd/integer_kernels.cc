@@ -140,28 +140,8 @@ HWY_AFTER_NAMESPACE();
 namespace sluice {
 namespace {
 
-/// From the best to the least.
 constexpr TargetCandidate<IntegerKernels> kCandidates[] = {
-#if HWY_TARGETS & HWY_AVX3_DL
-    {HWY_AVX3_DL, N_AVX3_DL::TargetIntegerKernels, false},
-#endif
-#if HWY_TARGETS & HWY_AVX3
-    {HWY_AVX3, N_AVX3::TargetIntegerKernels, false},
-#endif
-#if HWY_TARGETS & HWY_AVX2
-    {HWY_AVX2, N_AVX2::TargetIntegerKernels, true},
-#endif
-#if HWY_TARGETS & HWY_SSE4
-    {HWY_SSE4, N_SSE4::TargetIntegerKernels, true},
-#endif
-#if HWY_TARGETS & HWY_SSSE3
-    {HWY_SSSE3, N_SSSE3::TargetIntegerKernels, true},
-#endif
-#if HWY_TARGETS & HWY_NEON
-    {HWY_NEON, N_NEON::TargetIntegerKernels, true},
-#endif
-    {0, PlainIntegerKernels, true},
-};
+    SLUICE_TARGET_CANDIDATES(TargetIntegerKernels, PlainIntegerKernels)};
 
 }  // namespace
 

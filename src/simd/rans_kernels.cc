@@ -301,28 +301,7 @@ HWY_AFTER_NAMESPACE();
 namespace sluice {
 namespace {
 
-/// From the best to the least.
-constexpr TargetCandidate<RansKernels> kCandidates[] = {
-#if HWY_TARGETS & HWY_AVX3_DL
-    {HWY_AVX3_DL, N_AVX3_DL::TargetKernels, false},
-#endif
-#if HWY_TARGETS & HWY_AVX3
-    {HWY_AVX3, N_AVX3::TargetKernels, false},
-#endif
-#if HWY_TARGETS & HWY_AVX2
-    {HWY_AVX2, N_AVX2::TargetKernels, true},
-#endif
-#if HWY_TARGETS & HWY_SSE4
-    {HWY_SSE4, N_SSE4::TargetKernels, true},
-#endif
-#if HWY_TARGETS & HWY_SSSE3
-    {HWY_SSSE3, N_SSSE3::TargetKernels, true},
-#endif
-#if HWY_TARGETS & HWY_NEON
-    {HWY_NEON, N_NEON::TargetKernels, true},
-#endif
-    {0, PlainRansKernels, true},
-};
+constexpr TargetCandidate<RansKernels> kCandidates[] = {SLUICE_TARGET_CANDIDATES(TargetKernels, PlainRansKernels)};
 
 }  // namespace
 

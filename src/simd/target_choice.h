@@ -48,4 +48,42 @@ std::vector<Kernels> ListKernels(std::span<const TargetCandidate<Kernels>> candi
 
 }  // namespace sluice
 
+// The candidates of a source file that Highway compiled once for every target, from the best to the least: FUNCTION
+// gives a target's kernels, PLAIN those of plain C++. For use after the last pass. AVX-512 is not proven.
+#if HWY_TARGETS & HWY_AVX3_DL
+#define SLUICE_FOR_AVX3_DL(FUNCTION) {HWY_AVX3_DL, N_AVX3_DL::FUNCTION, false},
+#else
+#define SLUICE_FOR_AVX3_DL(FUNCTION)
+#endif
+#if HWY_TARGETS & HWY_AVX3
+#define SLUICE_FOR_AVX3(FUNCTION) {HWY_AVX3, N_AVX3::FUNCTION, false},
+#else
+#define SLUICE_FOR_AVX3(FUNCTION)
+#endif
+#if HWY_TARGETS & HWY_AVX2
+#define SLUICE_FOR_AVX2(FUNCTION) {HWY_AVX2, N_AVX2::FUNCTION, true},
+#else
+#define SLUICE_FOR_AVX2(FUNCTION)
+#endif
+#if HWY_TARGETS & HWY_SSE4
+#define SLUICE_FOR_SSE4(FUNCTION) {HWY_SSE4, N_SSE4::FUNCTION, true},
+#else
+#define SLUICE_FOR_SSE4(FUNCTION)
+#endif
+#if HWY_TARGETS & HWY_SSSE3
+#define SLUICE_FOR_SSSE3(FUNCTION) {HWY_SSSE3, N_SSSE3::FUNCTION, true},
+#else
+#define SLUICE_FOR_SSSE3(FUNCTION)
+#endif
+#if HWY_TARGETS & HWY_NEON
+#define SLUICE_FOR_NEON(FUNCTION) {HWY_NEON, N_NEON::FUNCTION, true},
+#else
+#define SLUICE_FOR_NEON(FUNCTION)
+#endif
+#define SLUICE_TARGET_CANDIDATES(FUNCTION, PLAIN) \
+  SLUICE_FOR_AVX3_DL(FUNCTION)                    \
+  SLUICE_FOR_AVX3(FUNCTION)                       \
+  SLUICE_FOR_AVX2(FUNCTION)                       \
+  SLUICE_FOR_SSE4(FUNCTION) SLUICE_FOR_SSSE3(FUNCTION) SLUICE_FOR_NEON(FUNCTION) { 0, PLAIN, true }
+
 #endif  // SLUICE_SIMD_TARGET_CHOICE_H_

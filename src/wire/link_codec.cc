@@ -76,7 +76,8 @@ class PlainLinkCodec final : public LinkCodec {
 
 class PackLinkCodec final : public LinkCodec {
  public:
-  PackLinkCodec(std::unique_ptr<PackCodec> codec, std::optional<int> point) : codec_(std::move(codec)), point_(point) {}
+  explicit PackLinkCodec(std::shared_ptr<const PackCodec> codec, std::optional<int> point = std::nullopt)
+      : codec_(std::move(codec)), point_(point) {}
 
   std::string name() const override {
     return codec_->pack().info().codec + (point_ ? fmt::format("@{}", *point_) : "");
@@ -87,6 +88,10 @@ class PackLinkCodec final : public LinkCodec {
     return std::string(hash.begin(), hash.end());
   }
   int point() const override { return point_.value_or(0); }
+  Result<std::unique_ptr<LinkCodec>> AtPoint(int point) const override {
+    SLUICE_RETURN_IF_ERROR(codec_->NewEncoder()->SetPoint(point));
+    return std::unique_ptr<LinkCodec>(new PackLinkCodec(codec_, point));
+  }
   Result<PointVerdicts> Judge(const Requirement& requirement) const override {
     return requirement.Judge(codec_->pack());
   }
@@ -104,14 +109,13 @@ class PackLinkCodec final : public LinkCodec {
   }
   std::unique_ptr<FrameEncoder> NewEncoder() const override {
     auto encoder = codec_->NewEncoder();
-    if (point_) static_cast<void>(encoder->SetPoint(*point_));  // CheckPoint tried it
+    if (point_) static_cast<void>(encoder->SetPoint(*point_));  // AtPoint tried it
     return encoder;
   }
   std::unique_ptr<FrameDecoder> NewDecoder() const override { return codec_->NewDecoder(); }
-  Status CheckPoint() const { return point_ ? codec_->NewEncoder()->SetPoint(*point_) : OkStatus(); }
 
  private:
-  std::unique_ptr<PackCodec> codec_;
+  std::shared_ptr<const PackCodec> codec_;
   std::optional<int> point_;
 };
 
@@ -166,6 +170,10 @@ Result<PointVerdicts> LinkCodec::Judge(const Requirement&) const {
   return Mismatch(fmt::format("codec {} has none, and one is required", name()));
 }
 
+Result<std::unique_ptr<LinkCodec>> LinkCodec::AtPoint(int point) const {
+  return InvalidArgument(fmt::format("operating point {}: codec {} has one only", point, name()));
+}
+
 Result<std::unique_ptr<LinkCodec>> OpenLinkCodec(const std::string& spec, const LinkPlace& place) {
   const auto pack = ParsePackSpec(spec);
   if (!pack) {
@@ -175,10 +183,11 @@ Result<std::unique_ptr<LinkCodec>> OpenLinkCodec(const std::string& spec, const 
   SLUICE_ASSIGN_OR_RETURN(auto codec, PackCodec::Open(pack->path));
   const Status fits = CheckPackPlace(codec->pack().info(), place);
   if (!fits.ok()) return fits.WithContext(pack->path);
-  auto linked = std::make_unique<PackLinkCodec>(std::move(codec), pack->point);
-  const Status has_point = linked->CheckPoint();
-  if (!has_point.ok()) return has_point.WithContext(spec);
-  return std::unique_ptr<LinkCodec>(std::move(linked));
+  auto linked = std::make_unique<PackLinkCodec>(std::move(codec));
+  if (!pack->point) return std::unique_ptr<LinkCodec>(std::move(linked));
+  auto chosen = linked->AtPoint(*pack->point);
+  if (!chosen.ok()) return chosen.status().WithContext(spec);
+  return chosen;
 }
 
 Result<LinkSender> LinkSender::Make(const LinkCodec& codec) {

@@ -33,6 +33,8 @@ class LinkCodec {
   virtual size_t points() const { return 1; }
   /// The one that a sender uses.
   virtual int point() const { return 0; }
+  /// The same codec, whose senders use this operating point. Errors: InvalidArgument when it has no such point.
+  virtual Result<std::unique_ptr<LinkCodec>> AtPoint(int point) const;
   /// Header of its streams.
   virtual StreamHeader Header() const = 0;
   virtual Status CheckHeader(const StreamHeader& header) const = 0;

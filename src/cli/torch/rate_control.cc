@@ -42,11 +42,13 @@ Result<std::vector<std::unique_ptr<LinkCodec>>> OpenCandidates(const std::string
   std::vector<std::unique_ptr<LinkCodec>> codecs;
   for (const std::string& spec : SplitSpecs(specs)) {
     SLUICE_ASSIGN_OR_RETURN(auto codec, OpenAnyLinkCodec(spec, stage, cut));
-    const size_t points = codec->points();
-    if (points < 2) codecs.push_back(std::move(codec));
-    for (size_t point = 0; points > 1 && point < points; ++point) {
-      SLUICE_ASSIGN_OR_RETURN(codec, OpenAnyLinkCodec(fmt::format("{}@{}", spec, point), stage, cut));
+    if (codec->points() < 2) {
       codecs.push_back(std::move(codec));
+      continue;
+    }
+    for (size_t point = 0; point < codec->points(); ++point) {
+      SLUICE_ASSIGN_OR_RETURN(auto chosen, codec->AtPoint(static_cast<int>(point)));
+      codecs.push_back(std::move(chosen));
     }
   }
   std::erase_if(codecs, [&](const std::unique_ptr<LinkCodec>& codec) {

@@ -19,8 +19,8 @@ struct CertificationOptions {
   std::string program;  ///< name and version, for the certificate
 };
 
-/// Measures what each operating point of a pack does to its model on a text. Intervals are Student's t over windows or prompts; a text of one
-/// window has none, and ends of its interval that no requirement meets.
+/// Measures what each operating point of a pack does to its model on a text. Intervals are Student's t over windows or
+/// prompts; a text of one window has none, and ends of its interval that no requirement meets.
 /// Errors: as Evaluate; InvalidArgument for a text too short for a prompt; Interrupted.
 /// Cost: one evaluation and `prompts` continuations a point.
 Result<Certificate> CertifyPack(const CertificationOptions& options);

@@ -28,7 +28,7 @@ class PackTensorCodec final : public TensorCodec {
 
   void SetTokens(const torch::Tensor& tokens) override { tokens_ = tokens; }
   Status SendTokens() override {
-    if ((codec_->pack().info().flags & kSideTokens) == 0) return TensorCodec::SendTokens();
+    SLUICE_RETURN_IF_ERROR(codec_->CheckSendsIds());
     send_tokens_ = true;
     return OkStatus();
   }

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 
+#include "base/bytes.h"
+#include "base/hash.h"
 #include "plain/plain_codec.h"
 
 namespace sluice {
@@ -19,6 +21,13 @@ std::string FolderName(std::string text) {
     if (c == '[' || c == ']' || c == '"') c = ',';
   }
   return text;
+}
+
+// A variant of many switches would make a name that no folder can have: its beginning stays, a hash tells it apart.
+std::string ShortVariant(const std::string& variant) {
+  constexpr size_t kLongest = 64, kKept = 48;
+  if (variant.size() <= kLongest) return variant;
+  return fmt::format("{}..{:08x}", variant.substr(0, kKept), Checksum32(AsBytes(variant)));
 }
 
 constexpr int64_t kMostStepsToLose = 50;
@@ -46,7 +55,7 @@ std::vector<std::string> PlanBuilder::Measure(const std::string& text) const {
 
 StudyRun PlanBuilder::Describe(const LearnedRun& run, RunRole role, const std::string& suffix) const {
   StudyRun study_run;
-  std::string variant = run.variant.empty() ? "" : "-" + run.variant;
+  std::string variant = run.variant.empty() ? "" : "-" + ShortVariant(run.variant);
   study_run.name = FolderName(fmt::format("{}{}-{}-k{}-l{}-s{}{}", run.preset, variant, run.mode, run.cut,
                                           Number(run.lambda), run.seed, suffix));
   RunLabels& labels = study_run.labels;

@@ -47,6 +47,11 @@ TEST_F(SideIdsTest, RoundTripsIdsThatTheReaderIsNotTold) {
   ASSERT_TRUE(Succeeded(Sluice({"decode", "--codec", pack(), "--in", Path("again.slc"), "--ids-out", Path("again.txt"),
                                 "--out", Path("again.npy")})));
   EXPECT_EQ(Content("again.txt"), Content("ids.txt"));
+  // Frames of several windows: the reader's text has their ids too.
+  ASSERT_TRUE(Succeeded(Sluice({"encode", "--model", tiny().model(), "--codec", pack(), "--text", tiny().text(), "--out",
+                                Path("pairs.slc"), "--batch", "2", "--threads", "1"})));
+  EXPECT_TRUE(Succeeded(Sluice({"decode", "--model", tiny().model(), "--codec", pack(), "--in", Path("pairs.slc"),
+                                "--text", tiny().text()})));
   // The text that both ends have opens both.
   for (const char* stream : {"known.slc", "sent.slc"}) {
     EXPECT_TRUE(Succeeded(Sluice(

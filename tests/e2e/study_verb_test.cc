@@ -2,6 +2,7 @@
 #include <signal.h>
 
 #include <chrono>
+#include <set>
 #include <thread>
 
 #include "program_test_base.h"
@@ -88,6 +89,19 @@ TEST_F(StudyVerbTest, MatchesListWithoutRunning) {
   EXPECT_EQ(outcome.Json()["runs"].size(), 2U);
   EXPECT_NE(outcome.out.find("sluice train"), std::string::npos);
   EXPECT_FALSE(fs::exists(Path("study")));
+  // However many switches, a run's name is one that a folder can have.
+  const std::string many = "transform=learned mean_steps=16 last_mlp=false prior=direct attention=false sigma=log";
+  Arguments ablation = Study(Path("study"), {"--list", "--json", "--variant", many, "--variant", many + " window=64"});
+  ablation[1] = "ablation";
+  const Outcome listed = Sluice(ablation);
+  ASSERT_TRUE(Succeeded(listed));
+  const nlohmann::json runs = listed.Json()["runs"];
+  std::set<std::string> names;
+  for (const auto& run : runs) {
+    names.insert(run["run"]);
+    EXPECT_LT(run["run"].get<std::string>().size(), 120U);
+  }
+  EXPECT_EQ(names.size(), runs.size());
 }
 
 TEST_F(StudyVerbTest, RejectsWhatIsNoStudy) {

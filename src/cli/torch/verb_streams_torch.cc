@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <optional>
+#include <utility>
 
 #include "backbone/backbone.h"
 #include "backbone/model_identity.h"
@@ -104,6 +105,10 @@ Status EncodeHiddenStates(const EncodeOptions& options, Verb& verb) {
   return OkStatus();
 }
 
+struct FrameShape {
+  int64_t rows = 0, tokens = 0;
+};
+
 // Decodes a stream frame by frame for whoever wants the hidden states: the scorer, the file, or both.
 class StreamDecoder {
  public:
@@ -133,17 +138,25 @@ class StreamDecoder {
   TensorCodec& codec() { return *codec_; }
   uint64_t tokens() const { return reader_.tokens(); }
 
+  // Rows and tokens of the frame that Next decodes; none after the last one.
+  Result<std::optional<FrameShape>> NextShape() {
+    if (!frame_) {
+      auto read = reader_.Next();
+      if (!read.ok()) return read.status().WithContext(name_);
+      frame_ = std::move(*read);
+    }
+    if (!frame_) return std::optional<FrameShape>();
+    return std::optional<FrameShape>({frame_->batch, frame_->tokens});
+  }
+
   // The hidden states of the next frame; undefined after the last one.
   Result<torch::Tensor> Next() {
-    const auto read = reader_.Next();
-    if (!read.ok()) return read.status().WithContext(name_);
-    const std::optional<Frame>& frame = *read;
-    if (!frame.has_value()) return torch::Tensor();
-    auto hidden = codec_->Decode(*frame, reader_);
+    SLUICE_ASSIGN_OR_RETURN(const std::optional<FrameShape> shape, NextShape());
+    if (!shape) return torch::Tensor();
+    const Frame frame = *std::exchange(frame_, std::nullopt);
+    auto hidden = codec_->Decode(frame, reader_);
     const Status status = hidden.ok() ? VerdictOn(verdicts_, codec_->point()) : hidden.status();
-    if (!status.ok()) {
-      return status.WithContext(fmt::format("{}: frame {} (byte {})", name_, frames_, frame->offset));
-    }
+    if (!status.ok()) return status.WithContext(fmt::format("{}: frame {} (byte {})", name_, frames_, frame.offset));
     ++frames_;
     return hidden;
   }
@@ -155,7 +168,8 @@ class StreamDecoder {
   StreamReader reader_;
   std::unique_ptr<TensorCodec> codec_;
   PointVerdicts verdicts_;
-  std::string name_;  ///< of the file
+  std::string name_;            ///< of the file
+  std::optional<Frame> frame_;  ///< read, not decoded
   uint64_t frames_ = 0;
 };
 
@@ -180,31 +194,37 @@ class TextScorer {
   }
 
   Status Score(StreamDecoder& decoder, std::vector<torch::Tensor>* keep) {
-    torch::Tensor hidden;  // what of the current frame is not scored yet
+    std::vector<torch::Tensor> windows;  // of the frame that comes next
     SLUICE_RETURN_IF_ERROR(windows_.Visit(1, "decode", [&](const torch::Tensor& tokens) -> Status {
-      torch::NoGradGuard no_grad;
-      if (!hidden.defined() || hidden.size(0) == 0) {
-        decoder.codec().SetTokens(tokens);  // of a window; a frame of several needs a stream that carries them
-        SLUICE_ASSIGN_OR_RETURN(hidden, decoder.Next());
-        if (hidden.defined() && keep != nullptr) keep->push_back(hidden.reshape({-1, hidden.size(2)}));
-      }
-      if (!hidden.defined() || hidden.size(1) != tokens.size(1)) {
+      SLUICE_ASSIGN_OR_RETURN(const std::optional<FrameShape> shape, decoder.NextShape());
+      if (!shape || shape->tokens != tokens.size(1)) {
         return Mismatch(fmt::format("the stream does not hold this text: a window of {} tokens meets {}",
-                                    tokens.size(1),
-                                    hidden.defined() ? fmt::format("a frame of {}", hidden.size(1)) : "its end"));
+                                    tokens.size(1), shape ? fmt::format("a frame of {}", shape->tokens) : "its end"));
       }
-      score_.Add(tokens, backbone_->Tail(hidden.slice(0, 0, 1), cut_), torch::Tensor());
-      hidden = hidden.slice(0, 1);
-      return OkStatus();
+      windows.push_back(tokens);
+      if (static_cast<int64_t>(windows.size()) < shape->rows) return OkStatus();
+      return ScoreFrame(std::exchange(windows, {}), decoder, keep);
     }));
-    SLUICE_ASSIGN_OR_RETURN(const torch::Tensor rest, decoder.Next());
-    if (rest.defined() || hidden.size(0) != 0) return Mismatch("the stream holds more than this text");
-    return OkStatus();
+    SLUICE_ASSIGN_OR_RETURN(const std::optional<FrameShape> rest, decoder.NextShape());
+    return rest ? Mismatch("the stream holds more than this text") : OkStatus();
   }
 
   const LanguageScore& score() const { return score_; }
 
  private:
+  Status ScoreFrame(const std::vector<torch::Tensor>& windows, StreamDecoder& decoder,
+                    std::vector<torch::Tensor>* keep) {
+    const torch::NoGradGuard no_grad;
+    decoder.codec().SetTokens(torch::cat(windows, 0));
+    SLUICE_ASSIGN_OR_RETURN(const torch::Tensor hidden, decoder.Next());
+    if (keep != nullptr) keep->push_back(hidden.reshape({-1, hidden.size(2)}));
+    for (size_t i = 0; i < windows.size(); ++i) {
+      const auto row = static_cast<int64_t>(i);
+      score_.Add(windows[i], backbone_->Tail(hidden.slice(0, row, row + 1), cut_), torch::Tensor());
+    }
+    return OkStatus();
+  }
+
   TextScorer(std::shared_ptr<Backbone> backbone, TextWindows windows, int64_t cut)
       : backbone_(std::move(backbone)), windows_(std::move(windows)), cut_(cut) {}
 

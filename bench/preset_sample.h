@@ -12,7 +12,7 @@ inline ContextSample PresetSample(const std::string& preset, size_t width) {
   ContextSample sample;
   const bool fast = preset == "fast";
   sample.shape = {.width = width,
-                  .hidden = fast ? 64u : 160u,
+                  .hidden = fast ? 96u : 160u,
                   .groups = 4,
                   .points = 1,
                   .names = TokenNames::kClasses,

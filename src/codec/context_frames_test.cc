@@ -407,12 +407,12 @@ TEST(ContextPackTest, RejectsPacksThatAreCutOffFlippedOrForeign) {
 
 TEST(ContextPackTest, CostsATenthOfABlockWithPresetFast) {
   ContextSample sample;
-  sample.shape = {.width = 768, .hidden = 64, .groups = 4, .points = 1, .names = TokenNames::kClasses, .ids = 1024};
+  sample.shape = {.width = 768, .hidden = 96, .groups = 4, .points = 1, .names = TokenNames::kClasses, .ids = 1024};
   sample.block = 64;
   sample.class_width = 32;
   const auto bytes = sample.Make();
   const CodecCost cost = (*PackCodec::Make(*Pack::FromBytes(bytes)))->MultiplyAdds();
-  const uint64_t network = 3 * 768 * 64 + 2 * 64 * 64, transform = 768 * 64;
+  const uint64_t network = 3 * 768 * 96 + 2 * 96 * 96, transform = 768 * 64;
   EXPECT_EQ(cost.decode, network + transform);
   EXPECT_EQ(cost.encode, network + transform + 32 * 768 + 1024 * 32);
   EXPECT_LE(static_cast<double>(cost.encode + cost.decode), 0.1 * 7.08e6) << "a tenth of a block of GPT-2";

@@ -126,7 +126,7 @@ Result<ContextConfig> MakeContextPreset(const std::string& name, int64_t width, 
   config.class_width = std::min<int64_t>(width, config.class_width);
   config.groups = std::min<int64_t>(width, config.groups);
   if (name == "fast") {
-    config.hidden = 64;
+    config.hidden = 96;
     config.class_width = std::min<int64_t>(width, 32);
     if (width > kWidestBlock && width % kWidestBlock == 0) config.block = kWidestBlock;
   }

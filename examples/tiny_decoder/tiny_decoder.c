@@ -1,12 +1,22 @@
-/* tiny_decoder: reads streams, self-contained frames and archives of sluice (docs/format.md) with the C library alone.
+/* tiny_decoder: reads streams, self-contained frames and archives of sluice with the C library alone, written from the
+ * documents docs/format.md and docs/numerics.md, to show that they suffice. It is made to be read and is slow.
  *
- *   tiny_decoder IN OUT              plain codecs fp32, fp16, bf16, int8, q80, and archives
- *   tiny_decoder --pack PACK IN OUT  and codec "static" of a pack
+ *   tiny_decoder [--pack PACK] [--ids FILE] [--integers FILE] IN OUT
+ *
+ *   --pack PACK      for streams of the codecs "static" and "context"; else IN is an archive, or a stream of the plain
+ *                    codecs fp32, fp16, bf16, int8 or q80
+ *   --ids FILE       the token ids of all tokens, row after row, numbers with white space between: for streams whose
+ *                    codec needs them and that do not carry them
+ *   --integers FILE  also writes what the checksums of a pack's streams cover, as little-endian int32: for each frame
+ *                    the classes or ids that it carries, then its latents
  *
  * OUT gets the hidden states as little-endian f32, [T, d] or [B, T, d]; those of an archive in the type that it gives.
  * A line on standard output says their shape. On an error the status' name is printed on standard error and is the exit
- * code: 3 Truncated, 4 Corrupt, 5 Unsupported, 6 Mismatch, 7 Io, 2 for wrong use. Written from the document, to show
- * that it suffices; it is made to be read and is slow. The numbers in comments are the document's sections. */
+ * code: 2 InvalidArgument, 3 Truncated, 4 Corrupt, 5 Unsupported, 6 Mismatch, 7 Io.
+ *
+ * The parts, with the sections of format.md: bytes (1), numbers of 128 bits, XXH3, SHA-256, entropy-coded streams
+ * (A.1 to A.3), Gaussian tables (A.4), packs (6), codec "static" (7), codec "context" (8) with its network and its
+ * floats (numerics.md), plain codecs (4), streams (3), archives (5). */
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -19,10 +29,11 @@ typedef uint32_t u32;
 typedef uint64_t u64;
 typedef int64_t i64;
 
-enum { TRUNCATED = 3, CORRUPT = 4, UNSUPPORTED = 5, MISMATCH = 6, IO = 7 };
+enum { INVALID = 2, TRUNCATED = 3, CORRUPT = 4, UNSUPPORTED = 5, MISMATCH = 6, IO = 7 };
 
 static void fail(int code) {
-  static const char* const names[] = {"", "", "", "Truncated", "Corrupt", "Unsupported", "Mismatch", "Io"};
+  static const char* const names[] = {"",         "",  "InvalidArgument", "Truncated", "Corrupt", "Unsupported",
+                                      "Mismatch", "Io"};
   fprintf(stderr, "%s\n", names[code]);
   exit(code);
 }
@@ -43,6 +54,8 @@ static u64 le64(const u8* p) { return le32(p) | (u64)le32(p + 4) << 32; }
 static void put32(u32 v, u8* p) {
   for (int i = 0; i < 4; ++i) p[i] = (u8)(v >> (8 * i));
 }
+static int32_t int_at(const u8* p, u64 i) { return (int32_t)le32(p + 4 * i); }
+static int small_at(const u8* p, u64 i) { return p[i] < 128 ? p[i] : p[i] - 256; }
 static float float_of(u32 bits) {
   float value;
   memcpy(&value, &bits, 4);
@@ -84,6 +97,39 @@ static u64 varint(Reader* r) {
   return 0;
 }
 
+/* Numbers: signed shifts that round down, products of 128 bits */
+
+static i64 clamp(i64 v, i64 low, i64 high) { return v < low ? low : v > high ? high : v; }
+static i64 down(i64 v, int k) { return v < 0 ? ~(~v >> k) : v >> k; }
+
+typedef struct {
+  u64 high, low;
+} u128;
+
+static u128 product(u64 a, u64 b) {
+  u64 al = (u32)a, ah = a >> 32, bl = (u32)b, bh = b >> 32;
+  u64 ll = al * bl, hl = ah * bl, lh = al * bh, mid = (ll >> 32) + (u32)hl + lh;
+  u128 p = {ah * bh + (hl >> 32) + (mid >> 32), mid << 32 | (u32)ll};
+  return p;
+}
+static u128 plus(u128 v, u64 a) {
+  u128 sum = {v.high + (v.low + a < a), v.low + a};
+  return sum;
+}
+static int below(u128 a, u128 b) { return a.high != b.high ? a.high < b.high : a.low < b.low; }
+/* v >> k, 0 < k < 64, where 64 bits hold it. */
+static u64 shifted(u128 v, int k) { return v.high << (64 - k) | v.low >> k; }
+/* v / by, rounded down, where 64 bits hold it; by is below 2^63. */
+static u64 quotient(u128 v, u64 by) {
+  u64 q = 0, rest = 0;
+  for (int i = 127; i >= 0; --i) {
+    rest = rest << 1 | ((i >= 64 ? v.high >> (i - 64) : v.low >> i) & 1);
+    q = q << 1 | (rest >= by);
+    if (rest >= by) rest -= by;
+  }
+  return q;
+}
+
 /* XXH3_64bits_withSeed, by the specification of xxHash */
 
 static const u8 secret0[192] = {
@@ -108,10 +154,8 @@ static const u8 secret0[192] = {
 #define P64_5 0x27D4EB2F165667C5u
 
 static u64 fold(u64 a, u64 b) {
-  u64 al = (u32)a, ah = a >> 32, bl = (u32)b, bh = b >> 32;
-  u64 ll = al * bl, hl = ah * bl, lh = al * bh, hh = ah * bh;
-  u64 mid = (ll >> 32) + (u32)hl + lh;
-  return ((mid << 32) | (u32)ll) ^ (hh + (hl >> 32) + (mid >> 32));
+  u128 p = product(a, b);
+  return p.low ^ p.high;
 }
 static u64 swap64(u64 v) {
   u64 r = 0;
@@ -263,11 +307,11 @@ static u64 sha_id(const u8* p, u64 n) {
   return le64(digest);
 }
 
-/* Probability tables and entropy-coded streams (appendix A) */
+/* Probability tables and entropy-coded streams (A.1 to A.3) */
 
 typedef struct {
   i64 first;
-  u32 count;   /* of values; symbol `count` is the escape */
+  u32 count;   /* of values; symbol `count` is the escape, or the last value of a closed table */
   u32* starts; /* count + 2 */
 } Table;
 
@@ -289,6 +333,7 @@ typedef struct {
   const u8 *p, *end, *raw;
   u64 raw_bits, left, x[64];
   int n, b, lanes, turn, lent, overrun, good;
+  int early; /* the error where the bytes end early */
   int token;
   u64 v, r, u, code, read;
 } Coder;
@@ -375,7 +420,7 @@ static u32 pop(Coder* c, const Table* t) {
   }
   return s;
 }
-static int32_t pop_value(Coder* c, const Table* t) {
+static i64 pop_value(Coder* c, const Table* t) {
   u32 s = pop(c, t);
   i64 value = t->first + s;
   if (s == t->count) {
@@ -385,18 +430,26 @@ static int32_t pop_value(Coder* c, const Table* t) {
     i64 u = ((i64)1 << l) + raw(c, l);
     value = above ? t->first + t->count - 1 + u : t->first - u;
   }
-  return (int32_t)(value > INT32_MAX ? INT32_MAX : value < INT32_MIN ? INT32_MIN : value);
+  return value;
 }
-static void open_stream(Coder* c, const u8* bytes, u64 size, int lanes, int n) {
-  Reader r = {bytes, size, TRUNCATED};
+static int32_t nearest32(i64 value) { return (int32_t)clamp(value, INT32_MIN, INT32_MAX); }
+/* L(N) */
+static int lanes_for(u64 values) {
+  int lanes = 1;
+  while (lanes < 32 && (u64)lanes * 2 * 4096 <= values) lanes *= 2;
+  return lanes;
+}
+static void open_stream(Coder* c, const u8* bytes, u64 size, int lanes, int n, int early) {
+  Reader r = {bytes, size, early};
   memset(c, 0, sizeof(*c));
+  c->early = early;
   c->n = n;
   c->b = n == 16 ? 16 : 15;
   c->lanes = lanes;
   c->good = 1;
   if (lanes > 1) c->left = varint(&r);
   u64 raw_size = c->left > 0 ? varint(&r) : 0;
-  check(raw_size <= r.left, TRUNCATED);
+  check(raw_size <= r.left, early);
   c->p = r.p;
   c->end = c->raw = r.p + (r.left - raw_size);
   if (raw_size > 0) {
@@ -416,37 +469,208 @@ static void open_stream(Coder* c, const u8* bytes, u64 size, int lanes, int n) {
     for (int at = 0; at < length; at += 15)
       c->x[lane] |= (u64)take_bits(c, 0, length - at < 15 ? length - at : 15) << at;
   }
-  check(!c->overrun, TRUNCATED);
+  check(!c->overrun, early);
 }
 static void finish_stream(const Coder* c) {
-  check(!c->overrun, TRUNCATED);
+  check(!c->overrun, c->early);
   check(c->left == 0 && c->good && c->lent == 0 && c->p == c->end && c->x[c->turn] == 1, CORRUPT);
   check(c->raw_bits == 0, CORRUPT);
 }
 
-/* Packs (6) and codec "static" (7) */
+/* Gaussian tables (A.4), of the 16 offsets that "context" asks for */
+
+enum { SCALES = 134, SHAPES = 64, OFFSETS = 16, NODES = 8193 };
 
 typedef struct {
-  u64 id, model_id;
-  u32 width, cut, precision;
-  const u8 *offset, *step, *transform, *inverse; /* f32 */
+  int n; /* precision */
+  u64 sigma[SCALES], density[NODES];
+  i64 integral[NODES];
+  int low[SCALES], shape[SCALES];
+  Table tables[SHAPES * OFFSETS]; /* made when they are needed */
+} Gaussians;
+
+static u64 round62(u64 a, u64 b) { return shifted(plus(product(a, b), (u64)1 << 61), 62); }
+
+static Gaussians* make_gaussians(int n) {
+  Gaussians* g = allocate(1, sizeof(Gaussians));
+  u64 s = 1935140464886u, d = (u64)1 << 62, ratio = ((u64)1 << 62) - ((u64)1 << 41) + (1 << 19);
+  u128 sum = {0, 0};
+  g->n = n;
+  for (int k = 0; k < SCALES; ++k) {
+    g->sigma[k] = (s + (1 << 11)) >> 12;
+    s = round62(s, 4991013400188894872u);
+  }
+  for (int k = 0; k < SCALES; ++k) {
+    while (g->sigma[k] >> g->low[k] > g->sigma[SHAPES - 1]) ++g->low[k];
+    u64 left = g->sigma[k] >> g->low[k];
+    int i = 0;
+    while (i < SHAPES - 1 && below(product(g->sigma[i], g->sigma[i + 1]), product(left, left))) ++i;
+    g->shape[k] = i;
+  }
+  for (u64 j = 0; j < NODES; ++j) {
+    g->density[j] = d;
+    g->integral[j] = (i64)(shifted(sum, 11) + quotient(product(j, d), (u64)12 << 30));
+    sum = plus(sum, d);
+    d = round62(d, ratio);
+    sum = plus(sum, d);
+    ratio = round62(ratio, ((u64)1 << 62) - ((u64)1 << 42) + (1 << 21) - 1);
+  }
+  return g;
+}
+/* G(t) */
+static i64 integral_to(const Gaussians* g, i64 t) {
+  if (t < 0) return -integral_to(g, -t);
+  t = clamp(t, 0, (i64)1 << 35);
+  i64 j = (t + (1 << 21)) >> 22, e = t - j * (1 << 22), square = e * e, cube = down((square >> 20) * e, 14);
+  i64 series = e * (1 << 20) - (square * j >> 23) + down(cube * (j * j - (1 << 20)) / 6, 30);
+  u64 size = (u64)(series < 0 ? -series : series);
+  u128 part = product(g->density[j], size);
+  i64 rest = series < 0 ? -(i64)shifted(plus(part, ((u64)1 << 52) - 1), 52) : (i64)shifted(part, 52);
+  return down(g->integral[j] + rest, 2);
+}
+/* edge(v), of scale index i and offset o */
+static i64 edge(const Gaussians* g, int i, int o, i64 v) {
+  i64 at = 32 * v - 16 - (o - OFFSETS / 2) * 32 / OFFSETS;
+  i64 t = (i64)quotient(product((u64)(at < 0 ? -at : at), (u64)1 << 59), g->sigma[i]);
+  return integral_to(g, at < 0 ? -t : t);
+}
+static i64 area(const Gaussians* g, int i, int o, i64 v) { return edge(g, i, o, v + 1) - edge(g, i, o, v); }
+static u64 log_step(u64 f) {
+  u64 q = 2 * f + 1, p = ((u64)1 << 41) / q, sum = p;
+  for (u64 k = 3; p != 0; k += 2) {
+    p /= q * q;
+    sum += p / k;
+  }
+  return sum;
+}
+/* From weights w[0 .. c - 1] of sum `whole` to the starts of intervals. */
+static void set_frequencies(Table* t, const u64* w, u32 c, u64 whole, int n) {
+  u64* f = allocate(c, sizeof(u64));
+  u64 left = (u64)1 << n;
+  for (u32 i = 0; i < c; ++i) {
+    u64 share = quotient(product(w[i], ((u64)1 << n) - c), whole);
+    f[i] = share < 2 ? 1 : share - 1;
+    left -= f[i];
+  }
+  for (; left > 0; --left) {
+    u32 best = 0;
+    for (u32 i = 1; i < c; ++i) {
+      if (below(product(w[best], log_step(f[best])), product(w[i], log_step(f[i])))) best = i;
+    }
+    ++f[best];
+  }
+  t->count = c - 1;
+  t->starts = allocate(c + 1, sizeof(u32));
+  for (u32 i = 0; i < c; ++i) t->starts[i + 1] = t->starts[i] + (u32)f[i];
+  free(f);
+}
+static const Table* gaussian_table(Gaussians* g, int i, int o) {
+  Table* t = &g->tables[i * OFFSETS + o];
+  i64 whole = 2 * down(g->integral[NODES - 1], 2), first = 0, last = 0;
+  if (t->starts) return t;
+  while (area(g, i, o, first - 1) >= whole >> (g->n + 1)) --first;
+  while (area(g, i, o, last + 1) >= whole >> (g->n + 1)) ++last;
+  u32 values = (u32)(last - first + 1);
+  u64* w = allocate(values + 1, sizeof(u64));
+  for (u32 v = 0; v < values; ++v) w[v] = (u64)area(g, i, o, first + v);
+  w[values] = (u64)(whole - (edge(g, i, o, last + 1) - edge(g, i, o, first)));
+  t->first = first;
+  set_frequencies(t, w, values + 1, (u64)whole, g->n);
+  free(w);
+  return t;
+}
+/* A value with mean m / 16 and scale index k. */
+static int32_t pop_gaussian(Coder* c, Gaussians* g, i64 m, int k) {
+  int low = g->low[k];
+  if (low > 0) m = down(m - 8 * (((i64)1 << low) - 1) + ((i64)1 << (low - 1)), low);
+  i64 r = m + OFFSETS / 2, v = down(r, 4);
+  v += pop_value(c, gaussian_table(g, g->shape[k], (int)(r - v * OFFSETS)));
+  if (low > 0) v = v * ((i64)1 << low) + raw(c, low);
+  return nearest32(v);
+}
+
+/* Packs: sections (6.3). What is read points into the file's bytes. */
+
+enum { TABLES = 1, TENSOR = 2 };
+enum { I8 = 1, I32 = 3, F32 = 4 };
+
+typedef struct {
   Table* tables;
+  const u8 *offset, *step, *transform, *inverse; /* f32 */
+} Static;
+
+/* What precedes the next token of a row. */
+typedef struct {
+  int32_t *past, *leaky; /* features and leaky states [2 m]; S [m] */
+  u32 id, id_before;
+} State;
+
+typedef struct {
+  u32 d, m, groups, points, names, n, bits;
+  const u8 *input, *input_shift, *past, *past_shift, *output, *output_shift;
+  const u8 *base_bias, *feature_bias, *point_bias, *output_bias, *exponent;
+  const u8 *now, *previous, *before, *feature_now, *feature_previous, *pair;
+  const u8 *offset, *gain, *centroid, *inverse, *order;
+  u32 block;        /* width of the inverse's blocks */
+  Table* ids;       /* n + 1 tables of classes or ids, or NULL */
+  Table same_point; /* symbol 0: the point stays */
+  Gaussians* gaussians;
+  State* rows; /* of a stream that continues */
+  u64 row_count, point;
+} Context;
+
+typedef struct {
+  const u8* bytes;
+  u64 sections, id, model_id;
+  u32 width, cut, precision, flags;
+  int is_context;
+  Static fixed;
+  Context context;
 } Pack;
 
-static void read_tables(Pack* pack, Reader r) {
-  r.early = CORRUPT;
-  check(le32(take(&r, 4)) == pack->width, CORRUPT);
-  pack->tables = allocate(pack->width, sizeof(Table));
-  for (u32 i = 0; i < pack->width; ++i) {
-    Table* t = &pack->tables[i];
-    check(*take(&r, 1) == 0, CORRUPT); /* "static" needs escapes */
-    u64 z = varint(&r), n = 0;
-    check(z >> 32 == 0, CORRUPT);
+/* The directory's entry of that name, or NULL. */
+static const u8* find(const Pack* pack, const char* name) {
+  char padded[64] = {0};
+  memcpy(padded, name, strlen(name));
+  for (u64 i = 0; i < pack->sections; ++i) {
+    const u8* entry = pack->bytes + 80 + 104 * i;
+    if (!memcmp(entry + 40, padded, 64)) return entry;
+  }
+  return NULL;
+}
+/* A tensor of that shape; a, b, c are its sizes, 0 beyond the rank. */
+static const u8* tensor(const Pack* pack, const char* name, int element, u64 a, u64 b, u64 c) {
+  const u8 *entry = find(pack, name), *p;
+  u32 rank = 1 + (b > 0) + (c > 0);
+  u64 count = a * (b ? b : 1) * (c ? c : 1);
+  check(entry && entry[0] == TENSOR && entry[1] == element && entry[2] == rank, CORRUPT);
+  check(le32(entry + 4) == a && le32(entry + 8) == b && le32(entry + 12) == c && le32(entry + 16) == 0, CORRUPT);
+  check(le64(entry + 32) == count * (element == I8 ? 1 : 4), CORRUPT);
+  p = pack->bytes + le64(entry + 24);
+  for (u64 i = 0; i < count && element == F32; ++i) check((le32(p + 4 * i) & 0x7F800000) != 0x7F800000, CORRUPT);
+  return p;
+}
+/* Integers that must lie in a range. */
+static const u8* integers(const Pack* pack, const char* name, u64 a, u64 b, i64 low, i64 high) {
+  const u8* p = tensor(pack, name, I32, a, b, 0);
+  for (u64 i = 0; i < a * (b ? b : 1); ++i) check(int_at(p, i) >= low && int_at(p, i) <= high, CORRUPT);
+  return p;
+}
+/* All tables of a section; closed ones have `symbols` values from 0 on. */
+static Table* read_tables(const Pack* pack, const char* name, u64 count, u64 symbols) {
+  const u8* entry = find(pack, name);
+  check(entry && entry[0] == TABLES, CORRUPT);
+  Reader r = {pack->bytes + le64(entry + 24), le64(entry + 32), CORRUPT};
+  check(le32(take(&r, 4)) == count && count <= r.left, CORRUPT);
+  Table* tables = allocate(count, sizeof(Table));
+  for (u64 i = 0; i < count; ++i) {
+    Table* t = &tables[i];
+    check(*take(&r, 1) == (symbols > 0), CORRUPT);
+    u64 z = varint(&r), n = varint(&r);
+    check(z >> 32 == 0 && n >= 2 && n <= 65536 && n <= r.left, CORRUPT);
     t->first = (i64)(z >> 1) ^ -(i64)(z & 1);
-    n = varint(&r);
-    check(n >= 2 && n <= 65536 && n <= r.left, CORRUPT);
     t->count = (u32)n - 1;
-    check(t->first + (i64)t->count - 1 <= INT32_MAX, CORRUPT);
+    check(symbols > 0 ? n == symbols && t->first == 0 : t->first + (i64)t->count - 1 <= INT32_MAX, CORRUPT);
     t->starts = allocate(n + 1, sizeof(u32));
     for (u64 k = 0; k < n; ++k) {
       u64 f = varint(&r);
@@ -457,31 +681,184 @@ static void read_tables(Pack* pack, Reader r) {
     check(t->starts[n] == 1u << pack->precision, CORRUPT);
   }
   check(r.left == 0, CORRUPT);
+  return tables;
 }
-static const u8* read_floats(const u8* entry, Reader r, u32 rank, u32 width) {
-  check(entry[0] == 2 && entry[1] == 4 && entry[2] == rank, CORRUPT);
-  for (u32 i = 0; i < rank; ++i) check(le32(entry + 4 + 4 * i) == width, CORRUPT);
-  check(r.left == (rank == 1 ? (u64)4 * width : (u64)4 * width * width), CORRUPT);
-  for (u64 i = 0; i < r.left; i += 4) check((le32(r.p + i) & 0x7F800000) != 0x7F800000, CORRUPT);
-  return r.p;
+
+/* Payloads of token frames (7.2) */
+
+static Coder open_token(u32 bits, const u8* bytes, u64 size, u32 precision) {
+  Coder c;
+  memset(&c, 0, sizeof(c));
+  c.token = 1;
+  c.n = (int)precision;
+  c.p = bytes;
+  c.end = bytes + size;
+  c.v = c.code = bits;
+  c.r = 128;
+  fill_range(&c);
+  return c;
 }
-static void read_section(Pack* pack, const u8* entry, Reader r) {
-  char name[65] = {0};
-  memcpy(name, entry + 40, 64);
-  check(entry[0] >= 1 && entry[0] <= 4, UNSUPPORTED);
-  if (!strcmp(name, "latent") && entry[0] == 1) read_tables(pack, r);
-  if (!strcmp(name, "offset")) pack->offset = read_floats(entry, r, 1, pack->width);
-  if (!strcmp(name, "step")) pack->step = read_floats(entry, r, 1, pack->width);
-  if (!strcmp(name, "transform")) pack->transform = read_floats(entry, r, 2, pack->width);
-  if (!strcmp(name, "inverse")) pack->inverse = read_floats(entry, r, 2, pack->width);
+/* How many bytes the payload has; R is checked. */
+static u64 finish_token(const Coder* c, u64 size, u32 rolling) {
+  u64 low = (c->code - c->v) & (((u64)1 << 40) - 1), first = 0, count = 0;
+  int dropped = 6;
+  while (count < 64) {
+    --dropped;
+    first = (low + ((u64)1 << 8 * dropped) - 1) >> 8 * dropped;
+    count = ((low + c->r) >> 8 * dropped) - first;
+  }
+  check(c->read - (u64)dropped <= size, TRUNCATED);
+  check(((low + c->v) >> 8 * dropped) - first == rolling % count, CORRUPT);
+  return c->read - (u64)dropped;
+}
+
+/* Codec "static" (7) */
+
+static void read_static(Pack* pack) {
+  Static* s = &pack->fixed;
+  u32 d = pack->width;
+  check(pack->flags == 0, CORRUPT);
+  s->tables = read_tables(pack, "latent", d, 0);
+  s->offset = tensor(pack, "offset", F32, d, 0, 0);
+  s->step = tensor(pack, "step", F32, d, 0, 0);
+  if (find(pack, "transform")) s->transform = tensor(pack, "transform", F32, d, d, 0);
+  if (find(pack, "inverse")) s->inverse = tensor(pack, "inverse", F32, d, d, 0);
+  check(s->transform || !s->inverse, CORRUPT);
+  for (u32 i = 0; i < d; ++i) check(float_of(le32(s->step + 4 * i)) > 0, CORRUPT);
+}
+static void decode_static(const Pack* pack, Coder* c, u64 values, int32_t* y) {
+  for (u64 i = 0; i < values; ++i) y[i] = nearest32(pop_value(c, &pack->fixed.tables[i % pack->width]));
+}
+static void restore_static(const Pack* pack, const int32_t* y, u64 tokens, float* out) {
+  const Static* s = &pack->fixed;
+  u32 d = pack->width;
+  const u8* rows = s->inverse ? s->inverse : s->transform;
+  double* sum = allocate(d, sizeof(double));
+  for (u64 t = 0; t < tokens; ++t, y += d, out += d) {
+    for (u32 j = 0; j < d; ++j) sum[j] = 0;
+    for (u32 i = 0; i < d; ++i) {
+      double v = (double)float_of(le32(s->step + 4 * i)) * y[i];
+      if (!rows) sum[i] = v;
+      for (u32 j = 0; rows && j < d; ++j) sum[j] += (double)float_of(le32(rows + 4 * ((u64)i * d + j))) * v;
+    }
+    for (u32 j = 0; j < d; ++j) out[j] = (float)(sum[j] - (double)float_of(le32(s->offset + 4 * j)));
+  }
+  free(sum);
+}
+
+/* Codec "context" (8): the pack's sections */
+
+enum { MOST_HIDDEN = 1024 };
+
+/* Weights, whose rows keep sums of products small, and the shifts of their rows. */
+static const u8* read_weights(const Pack* pack, const char* name, u64 rows, u64 columns, const u8** shifts) {
+  char full[32];
+  sprintf(full, "%s.weights", name);
+  const u8* p = tensor(pack, full, I8, rows, columns, 0);
+  for (u64 r = 0; r < rows; ++r) {
+    i64 sum = 0;
+    for (u64 c = 0; c < columns; ++c) sum += abs(small_at(p, r * columns + c));
+    check(2047 * sum < (i64)1 << 30, CORRUPT);
+  }
+  sprintf(full, "%s.shifts", name);
+  *shifts = integers(pack, full, rows, 0, 6, 14);
+  return p;
+}
+static void read_shape(Context* x, const Pack* pack) {
+  const u8* shape = integers(pack, "shape", 6, 0, 0, 1 << 18);
+  x->d = pack->width;
+  x->m = le32(shape);
+  x->groups = le32(shape + 4);
+  x->points = le32(shape + 8);
+  x->names = le32(shape + 12);
+  x->n = le32(shape + 16);
+  x->bits = le32(shape + 20);
+  check(x->d <= 8192 && pack->precision <= 14 && x->m >= 5 && x->m <= MOST_HIDDEN, CORRUPT);
+  check(x->groups >= 1 && x->groups <= 64 && x->groups <= x->d && x->points >= 1 && x->points <= 16, CORRUPT);
+  check(x->names <= 2 && x->bits <= 20 && (x->names > 0) == (x->n > 0) && (x->names > 0 || x->bits == 0), CORRUPT);
+  check(pack->flags == (x->names == 1 ? 4u : 0u), CORRUPT);
+}
+static void read_floats(Context* x, const Pack* pack) {
+  const u8* axes = find(pack, "axes");
+  u32 d = x->d, blocks = axes && axes[2] == 3 ? le32(axes + 4) : 1;
+  u8* seen = allocate(d, 1);
+  check(blocks >= 1 && d % blocks == 0, CORRUPT);
+  x->block = d / blocks;
+  tensor(pack, "axes", F32, blocks, x->block, x->block);
+  x->inverse = tensor(pack, "inverse", F32, blocks, x->block, x->block);
+  x->offset = tensor(pack, "offset", F32, d, 0, 0);
+  x->gain = tensor(pack, "gain", F32, d, 0, 0);
+  x->centroid = tensor(pack, "centroid", F32, d, 0, 0);
+  x->order = integers(pack, "order", d, 0, 0, (i64)d - 1);
+  for (u32 i = 0; i < d; ++i) {
+    check(float_of(le32(x->gain + 4 * i)) > 0 && !seen[int_at(x->order, i)]++, CORRUPT);
+  }
+  free(seen);
+}
+static void read_names(Context* x, const Pack* pack) {
+  u64 rows = (u64)x->n + 1;
+  x->now = tensor(pack, "table.now", I8, rows, x->m, 0);
+  x->previous = tensor(pack, "table.previous", I8, rows, x->m, 0);
+  x->before = tensor(pack, "table.before", I8, rows, x->m, 0);
+  x->feature_now = tensor(pack, "table.feature_now", I8, rows, x->m, 0);
+  x->feature_previous = tensor(pack, "table.feature_previous", I8, rows, x->m, 0);
+  if (x->bits > 0) x->pair = tensor(pack, "table.pair", I8, (u64)1 << x->bits, x->m, 0);
+  if (x->names == 2) {
+    const u8* axes = find(pack, "class_axes");
+    check(axes && le32(axes + 4) > 0, CORRUPT);
+    tensor(pack, "class_axes", F32, le32(axes + 4), x->d, 0);
+    tensor(pack, "class_means", F32, x->n, le32(axes + 4), 0);
+    x->ids = read_tables(pack, "classes", rows, x->n);
+  } else if (find(pack, "ids")) {
+    x->ids = read_tables(pack, "ids", rows, x->n);
+  }
+}
+static void read_context(Pack* pack) {
+  Context* x = &pack->context;
+  i64 bias = 1 << 26;
+  u32 whole = 1u << pack->precision;
+  read_shape(x, pack);
+  u32 d = x->d, m = x->m;
+  x->input = read_weights(pack, "input", m, d, &x->input_shift);
+  x->past = read_weights(pack, "past", m, 2 * m, &x->past_shift);
+  x->output = read_weights(pack, "output", 2 * d, m, &x->output_shift);
+  x->base_bias = integers(pack, "base_bias", m, 0, -bias, bias);
+  x->feature_bias = integers(pack, "feature_bias", m, 0, -bias, bias);
+  x->point_bias = integers(pack, "point_bias", x->points, m, -bias, bias);
+  x->output_bias = integers(pack, "output_bias", 2 * d, 0, -bias, bias);
+  x->exponent = integers(pack, "channel_exponent", d, 0, -10, 14);
+  if (x->names > 0) read_names(x, pack);
+  read_floats(x, pack);
+  x->same_point.count = 1;
+  x->same_point.starts = allocate(3, sizeof(u32));
+  x->same_point.starts[1] = whole - (whole >> 6);
+  x->same_point.starts[2] = whole;
+  x->gaussians = make_gaussians((int)pack->precision);
+}
+
+/* Packs: the file (6, 6.1, 6.2) */
+
+static void read_directory(Pack* pack, u64 body) {
+  u64 end = 80 + 104 * pack->sections;
+  check(end <= body, CORRUPT);
+  for (u64 i = 0; i < pack->sections; ++i) {
+    const u8* entry = pack->bytes + 80 + 104 * i;
+    u64 size = le64(entry + 32);
+    check(le64(entry + 24) == end && size <= body - end, CORRUPT);
+    check(entry[0] >= 1 && entry[0] <= 4, UNSUPPORTED);
+    end = (end + size + 7) / 8 * 8;
+  }
+  check(end == body, CORRUPT);
 }
 static void read_pack(Pack* pack, const u8* bytes, u64 size) {
   for (u64 i = 0; i < 4 && i < size; ++i) check(bytes[i] == "SLUP"[i], CORRUPT);
   check(size < 5 || bytes[4] == 1, UNSUPPORTED);
   check(size >= 88, TRUNCATED);
-  u64 body = le64(bytes + 8), sections = le32(bytes + 72);
+  u64 body = le64(bytes + 8);
+  pack->bytes = bytes;
+  pack->sections = le32(bytes + 72);
   check(le32(bytes + 76) == 0, UNSUPPORTED);
-  check(body >= 80 && body <= (u64)1 << 31 && body % 8 == 0 && sections <= 1024, CORRUPT);
+  check(body >= 80 && body <= (u64)1 << 31 && body % 8 == 0 && pack->sections <= 1024, CORRUPT);
   check(size >= body + 8, TRUNCATED);
   u64 certificate = le32(bytes + body);
   check(certificate <= 1 << 20, CORRUPT);
@@ -489,73 +866,201 @@ static void read_pack(Pack* pack, const u8* bytes, u64 size) {
   check(size == body + 8 + certificate, CORRUPT);
   check(checksum(bytes, size - 4, 0) == le32(bytes + size - 4), CORRUPT);
   pack->precision = bytes[5];
+  pack->flags = le16(bytes + 6);
   check(pack->precision >= 10 && pack->precision <= 16, CORRUPT);
-  check(!memcmp(bytes + 16, "static\0\0\0\0\0\0\0\0\0", 16), UNSUPPORTED);
+  check((pack->flags & ~6u) == 0, UNSUPPORTED);
+  pack->is_context = !memcmp(bytes + 16, "context\0\0\0\0\0\0\0\0", 16);
+  check(pack->is_context || !memcmp(bytes + 16, "static\0\0\0\0\0\0\0\0\0", 16), UNSUPPORTED);
   pack->model_id = le64(bytes + 32);
   pack->width = le32(bytes + 64);
   pack->cut = le16(bytes + 68);
-  check(pack->width >= 1 && pack->width <= 65536, CORRUPT);
-  check(le16(bytes + 6) == 0 && le16(bytes + 70) == 0, CORRUPT);
-  u64 end = 80 + 104 * sections;
-  check(end <= body, CORRUPT);
-  for (u64 i = 0; i < sections; ++i) {
-    const u8* entry = bytes + 80 + 104 * i;
-    Reader r = {bytes + end, le64(entry + 32), CORRUPT};
-    check(le64(entry + 24) == end && r.left <= body - end, CORRUPT);
-    read_section(pack, entry, r);
-    end = (end + r.left + 7) / 8 * 8;
+  check(pack->width >= 1 && pack->width <= 65536 && le16(bytes + 70) == 0, CORRUPT);
+  read_directory(pack, body);
+  if (pack->is_context) {
+    read_context(pack);
+  } else {
+    read_static(pack);
   }
-  check(end == body && pack->offset && pack->step && pack->tables && (pack->transform || !pack->inverse), CORRUPT);
-  for (u32 i = 0; i < pack->width; ++i) check(float_of(le32(pack->step + 4 * i)) > 0, CORRUPT);
   pack->id = sha_id(bytes, body);
 }
-static void invert(const Pack* pack, const int32_t* y, u64 tokens, float* out) {
-  u32 d = pack->width;
-  const u8* rows = pack->inverse ? pack->inverse : pack->transform;
-  double* sum = allocate(d, sizeof(double));
-  for (u64 t = 0; t < tokens; ++t, y += d, out += d) {
-    for (u32 j = 0; j < d; ++j) sum[j] = 0;
-    for (u32 i = 0; i < d; ++i) {
-      double v = (double)float_of(le32(pack->step + 4 * i)) * y[i];
-      if (!rows) sum[i] = v;
-      for (u32 j = 0; rows && j < d; ++j) sum[j] += (double)float_of(le32(rows + 4 * ((u64)i * d + j))) * v;
+
+/* Codec "context": its network (numerics.md, "One token") */
+
+static const i64 gauges[16] = {256,  362,  512,  724,   1024,  1448,  2048,  2896,
+                               4096, 5792, 8192, 11584, 16384, 23168, 32768, 46336};
+static const i64 inverses[16] = {256, 181, 128, 91, 64, 45, 32, 23, 16, 11, 8, 6, 4, 3, 2, 1};
+
+/* r(v, k) */
+static i64 rounded(i64 v, int k) { return k > 0 ? down(v + ((i64)1 << (k - 1)), k) : v * ((i64)1 << -k); }
+/* Row i of a matrix times a vector. */
+static i64 row_times(const u8* weights, u64 i, u32 columns, const int32_t* v) {
+  i64 sum = 0;
+  for (u32 c = 0; c < columns; ++c) sum += small_at(weights, i * columns + c) * (i64)v[c];
+  return sum;
+}
+/* Step 1. */
+static void begin_token(const Context* x, const State* s, u32 id, i64* base, i64* feature_base) {
+  u32 m = x->m, slot = 0;
+  if (x->bits > 0) slot = (id * (x->n + 1) + s->id) * 2654435761u >> (32 - x->bits);
+  for (u32 i = 0; i < m; ++i) {
+    base[i] = (i64)int_at(x->base_bias, i) + int_at(x->point_bias, x->point * m + i) +
+              rounded(row_times(x->past, i, 2 * m, s->past), int_at(x->past_shift, i) - 6);
+    feature_base[i] = int_at(x->feature_bias, i);
+    if (x->names == 0) continue;
+    u64 now = (u64)id * m + i, previous = (u64)s->id * m + i, before = (u64)s->id_before * m + i;
+    base[i] += 128 * (small_at(x->now, now) + small_at(x->previous, previous) + small_at(x->before, before));
+    if (x->bits > 0) base[i] += 128 * small_at(x->pair, (u64)slot * m + i);
+    feature_base[i] += 128 * (small_at(x->feature_now, now) + small_at(x->feature_previous, previous));
+  }
+}
+/* An activation of hidden unit i. */
+static int32_t activate(const Context* x, u32 i, i64 base, i64 q) {
+  return (int32_t)clamp(rounded(base + rounded(q, int_at(x->input_shift, i) - 6), 6), 0, 2047);
+}
+/* Step 2: mean and scale of latent j. */
+static i64 output_of(const Context* x, u64 row, const int32_t* hidden) {
+  return rounded(row_times(x->output, row, x->m, hidden), int_at(x->output_shift, row) - 4) +
+         int_at(x->output_bias, row);
+}
+static int32_t mean_of(const Context* x, u32 j, const int32_t* hidden) {
+  i64 o = clamp(output_of(x, j, hidden), -(1 << 20), 1 << 20);
+  return (int32_t)rounded(o * inverses[x->point], 14 - int_at(x->exponent, j));
+}
+static u8 scale_of(const Context* x, u32 j, const int32_t* hidden) {
+  i64 o = clamp(output_of(x, (u64)x->d + j, hidden), -(1 << 14), 1 << 14);
+  i64 half_octaves = 2 * int_at(x->exponent, j) - (i64)x->point;
+  return (u8)clamp(rounded(o * 12955 + 29280564 + half_octaves * 4597465, 20), 0, 133);
+}
+/* Step 2: what the network sees of latent j. */
+static i64 seen(const Context* x, u32 j, int32_t y) {
+  i64 limited = clamp(y, -(1 << 20), 1 << 20);
+  return clamp(rounded(limited * gauges[x->point], 2 + int_at(x->exponent, j)), -2047, 2047);
+}
+/* Step 3. */
+static void end_token(const Context* x, State* s, u32 id, const i64* feature_base, const i64* q) {
+  for (u32 i = 0; i < x->m; ++i) {
+    int32_t f = activate(x, i, feature_base[i], q[i]);
+    s->leaky[i] += (int32_t)down(256 * (i64)f - s->leaky[i], 1 + (int)(5 * i / x->m));
+    s->past[i] = f;
+    s->past[x->m + i] = s->leaky[i] >> 8;
+  }
+  s->id_before = s->id;
+  s->id = id;
+}
+/* All latents of a token, with the means and scales they were decoded by. */
+static void decode_latents(const Context* x, Coder* c, State* s, u32 id, int32_t* y, int32_t* mean, u8* scale) {
+  i64 base[MOST_HIDDEN], feature_base[MOST_HIDDEN], q[MOST_HIDDEN] = {0};
+  int32_t hidden[MOST_HIDDEN];
+  begin_token(x, s, id, base, feature_base);
+  for (u32 g = 0; g < x->groups; ++g) {
+    u32 from = g * x->d / x->groups, to = (g + 1) * x->d / x->groups;
+    for (u32 i = 0; i < x->m; ++i) hidden[i] = activate(x, i, base[i], q[i]);
+    for (u32 j = from; j < to; ++j) {
+      mean[j] = mean_of(x, j, hidden);
+      scale[j] = scale_of(x, j, hidden);
+      y[j] = pop_gaussian(c, x->gaussians, mean[j], scale[j]);
     }
-    for (u32 j = 0; j < d; ++j) out[j] = (float)(sum[j] - (double)float_of(le32(pack->offset + 4 * j)));
+    for (u32 j = from; j < to; ++j) {
+      i64 sight = seen(x, j, y[j]);
+      for (u32 i = 0; i < x->m; ++i) q[i] += small_at(x->input, (u64)i * x->d + j) * sight;
+    }
   }
-  free(sum);
+  end_token(x, s, id, feature_base, q);
 }
-static void decode_chunk(const Pack* pack, const u8* bytes, u64 size, u64 values, int32_t* y) {
-  Coder c;
-  int lanes = 1;
-  while (lanes < 32 && (u64)lanes * 2 * 4096 <= values) lanes *= 2;
-  open_stream(&c, bytes, size, lanes, (int)pack->precision);
-  for (u64 i = 0; i < values; ++i) y[i] = pop_value(&c, &pack->tables[i % pack->width]);
-  finish_stream(&c);
-}
-/* Gives the bytes that the payload has, and the rolling checksum behind it. */
-static u64 decode_token(const Pack* pack, u32 bits, const u8* bytes, u64 size, int32_t* y, u32* rolling) {
-  Coder c;
-  u32 d = pack->width;
-  memset(&c, 0, sizeof(c));
-  c.token = 1;
-  c.n = (int)pack->precision;
-  c.p = bytes;
-  c.end = bytes + size;
-  c.v = c.code = bits;
-  c.r = 128;
-  fill_range(&c);
-  for (u32 i = 0; i < d; ++i) y[i] = pop_value(&c, &pack->tables[i]);
-  *rolling = checksum_integers(y, d, *rolling);
-  u64 low = (c.code - c.v) & (((u64)1 << 40) - 1), first = 0, count = 0;
-  int dropped = 6;
-  while (count < 64) {
-    --dropped;
-    first = (low + ((u64)1 << 8 * dropped) - 1) >> 8 * dropped;
-    count = ((low + c.r) >> 8 * dropped) - first;
+
+/* Codec "context": its floats (numerics.md, "Floats") */
+
+/* From the middle of a cell, `distance` >= 0 above the mean, to its centroid, as a distance towards the mean. */
+static double way_to_centroid(double distance, double sigma) {
+  double pi = 3.14159265358979323846, root = sqrt(2.0);
+  double low = (distance - 0.5) / sigma, high = (distance + 0.5) / sigma;
+  if (sigma >= 2) {
+    double tail = -2 * log(1e-6 * sigma * sqrt(2 * pi));
+    int far = 16 * distance > floor(16 * sigma * sqrt(tail > 0 ? tail : 0));
+    return far ? 0.5 : distance / (12 * sigma * sigma);
   }
-  check(c.read - (u64)dropped <= size, TRUNCATED);
-  check(((low + c.v) >> 8 * dropped) - first == *rolling % count, CORRUPT);
-  return c.read - (u64)dropped;
+  double probability = (erfc(low / root) - erfc(high / root)) / 2;
+  if (probability <= 1e-6) return distance > 0 ? 0.5 : -0.5;
+  double way = distance - sigma * (exp(-low * low / 2) - exp(-high * high / 2)) / sqrt(2 * pi) / probability;
+  return way < -0.5 ? -0.5 : way > 0.5 ? 0.5 : way;
+}
+static void restore_context(const Context* x, const int32_t* y, const int32_t* mean, const u8* scale, float* out) {
+  double* turned = allocate(x->d, sizeof(double));
+  double step = pow(2, 0.5 * (double)x->point);
+  for (u32 j = 0; j < x->d; ++j) {
+    i64 q = 16 * (i64)y[j] - mean[j];
+    double sigma = ldexp((double)x->gaussians->sigma[scale[j]], -32);
+    double way = way_to_centroid((double)(q < 0 ? -q : q) / 16, sigma);
+    double moved = y[j] - float_of(le32(x->centroid + 4 * j)) * (q < 0 ? -way : way);
+    turned[int_at(x->order, j)] = moved * step / float_of(le32(x->gain + 4 * j));
+  }
+  for (u32 i = 0; i < x->d; ++i) {
+    u32 block = i / x->block * x->block; /* where this row's block begins */
+    double sum = 0;
+    for (u32 k = 0; k < x->block; ++k) {
+      sum += (double)float_of(le32(x->inverse + 4 * ((u64)i * x->block + k))) * turned[block + k];
+    }
+    out[i] = (float)(sum + (double)float_of(le32(x->offset + 4 * i)));
+  }
+  free(turned);
+}
+
+/* Codec "context": frames (8.1, 8.2) */
+
+static State new_state(const Context* x) {
+  State s = {allocate(2 * (u64)x->m, sizeof(int32_t)), allocate(x->m, sizeof(int32_t)), x->n, x->n};
+  return s;
+}
+static void drop_rows(Context* x) {
+  for (u64 i = 0; i < x->row_count; ++i) {
+    free(x->rows[i].past);
+    free(x->rows[i].leaky);
+  }
+  free(x->rows);
+  x->rows = NULL;
+  x->row_count = 0;
+}
+/* Before every frame; `fresh`: its rows begin new sequences. */
+static void begin_frame(Context* x, u64 batch, int fresh) {
+  if (fresh) {
+    drop_rows(x);
+    x->point = 0;
+  }
+  if (x->rows) return; /* the stream checks that the frames have the same rows */
+  x->rows = allocate(batch, sizeof(State));
+  for (u64 i = 0; i < batch; ++i) x->rows[i] = new_state(x);
+  x->row_count = batch;
+}
+static u32 pop_id(const Context* x, Coder* c, u32 before) {
+  int bits = 0;
+  if (x->ids) return pop(c, &x->ids[before]);
+  while ((x->n - 1) >> bits != 0) ++bits;
+  u32 id = raw(c, bits);
+  check(id < x->n, CORRUPT);
+  return id;
+}
+/* A chunk's integers and hidden states, or a token's. `carried`: the classes or ids of its tokens, which the frame has;
+ * else NULL, and `known` has the ids where the codec needs them. */
+static void decode_context(Context* x, Coder* c, u64 tokens, int32_t* carried, const u32* known, int32_t* y,
+                           float* out) {
+  u64 count = x->row_count * tokens;
+  int32_t* mean = allocate(x->d, sizeof(int32_t));
+  u8* scale = allocate(x->d, 1);
+  if (x->points > 1 && pop(c, &x->same_point) == 1) {
+    x->point = raw(c, 4);
+    check(x->point < x->points, CORRUPT);
+  }
+  for (u64 i = 0; i < count && carried; ++i) {
+    u32 before = i % tokens == 0 ? x->rows[i / tokens].id : (u32)carried[i - 1];
+    carried[i] = (int32_t)pop_id(x, c, before);
+  }
+  for (u64 i = 0; i < count; ++i) {
+    u32 id = carried ? (u32)carried[i] : known ? known[i] : 0;
+    decode_latents(x, c, &x->rows[i / tokens], id, y + i * x->d, mean, scale);
+    restore_context(x, y + i * x->d, mean, scale, out + i * x->d);
+  }
+  free(mean);
+  free(scale);
 }
 
 /* Plain codecs (4) */
@@ -599,13 +1104,34 @@ static void decode_plain(u64 id, const u8* p, u64 size, u64 tokens, u64 d, float
 /* Streams (3) */
 
 typedef struct {
+  u32* ids; /* of all tokens, row after row */
+  u64 count;
+} Ids;
+
+typedef struct {
   u32 kind, flags, S, R;
   u64 d, frames, tokens, batch, id;
-  const Pack* pack;
+  Pack* pack;
+  const Ids* known;
+  int carries;   /* classes or ids */
   float* values; /* of all frames, in their order */
   u64 capacity;
-  u64* counts; /* tokens of each frame's rows */
+  u64* counts;  /* tokens of each frame's rows */
+  int keeps;    /* the integers */
+  u8* integers; /* of all frames, for --integers */
+  u64 integer_bytes, integer_room;
 } Stream;
+
+static void keep_integers(Stream* s, const int32_t* piece, u64 count) {
+  u64 need = s->integer_bytes + 4 * count;
+  if (!s->keeps) return;
+  if (need > s->integer_room) {
+    s->integer_room = need * 2;
+    s->integers = realloc(s->integers, (size_t)s->integer_room);
+    check(s->integers != NULL, IO);
+  }
+  for (u64 i = 0; i < count; ++i, s->integer_bytes += 4) put32((u32)piece[i], s->integers + s->integer_bytes);
+}
 
 static float* room_for(Stream* s, u64 batch, u64 tokens) {
   u64 need = (s->tokens + batch * tokens) * s->d;
@@ -623,7 +1149,7 @@ static float* room_for(Stream* s, u64 batch, u64 tokens) {
   s->batch = batch;
   return s->values + s->tokens * s->d;
 }
-static void read_header(Stream* s, Reader* r, const Pack* pack) {
+static void read_header(Stream* s, Reader* r) {
   for (u64 i = 0; i < 4 && i < r->left; ++i) check(r->p[i] == "SLUC"[i], CORRUPT);
   check(r->left < 5 || r->p[4] == 1, UNSUPPORTED);
   const u8* h = take(r, 40);
@@ -638,25 +1164,60 @@ static void read_header(Stream* s, Reader* r, const Pack* pack) {
         UNSUPPORTED);
   check(s->d >= 1 && s->d <= 65536 && (h[30] == 0 || (h[30] >= 10 && h[30] <= 16)), CORRUPT);
   check(s->kind == 2 || (h[31] == 0 && le32(h + 32) == 0), CORRUPT);
+  const Pack* pack = s->pack;
   check(s->kind == 1 || (s->kind == 3 && pack != NULL), MISMATCH);
   if (s->kind == 1) {
     plain_codec(s->id);
     return;
   }
-  s->pack = pack;
   check(s->id == pack->id && le64(h + 8) == pack->model_id && s->d == pack->width && le16(h + 28) == pack->cut &&
-            h[30] == pack->precision && (s->flags & 6) == 0,
+            h[30] == pack->precision && (s->flags & 6) == pack->flags,
         MISMATCH);
+  s->carries = (s->flags & 16) || (pack->is_context && pack->context.names == 2);
+}
+/* The ids of a frame's tokens, row after row, from those that are known of all. */
+static u32* known_ids(const Stream* s, u64 batch, u64 tokens) {
+  u64 first = s->tokens / batch, length = s->known->count / batch;
+  check(first + tokens <= length, INVALID);
+  u32* ids = allocate(batch * tokens, sizeof(u32));
+  for (u64 i = 0; i < batch * tokens; ++i) {
+    ids[i] = s->known->ids[i / tokens * length + first + i % tokens];
+    check(ids[i] < s->pack->context.n, INVALID);
+  }
+  return ids;
+}
+/* The integers of a chunk of kind 3, or of a token, and the hidden states they stand for. Gives the checksum `c` of the
+ * pieces, which begins with what is given. */
+static u32 decode_pieces(Stream* s, Coder* c, u64 batch, u64 tokens, u32 sum) {
+  Pack* pack = s->pack;
+  u64 count = batch * tokens, carried_count = s->carries ? count : 0;
+  float* out = room_for(s, batch, tokens);
+  int32_t *carried = allocate(carried_count, sizeof(int32_t)), *y = allocate(count * s->d, sizeof(int32_t));
+  int needs_ids = (pack->flags & 4) && !(s->flags & 16);
+  u32* known = needs_ids ? known_ids(s, batch, tokens) : NULL;
+  if (pack->is_context) {
+    begin_frame(&pack->context, batch, (s->flags & 9) != 0);
+    decode_context(&pack->context, c, tokens, s->carries ? carried : NULL, known, y, out);
+    sum = checksum_integers(carried, carried_count, sum); /* an empty piece counts as well */
+  } else {
+    decode_static(pack, c, count * s->d, y);
+    restore_static(pack, y, count, out);
+  }
+  keep_integers(s, carried, carried_count);
+  keep_integers(s, y, count * s->d);
+  sum = checksum_integers(y, count * s->d, sum);
+  free(carried);
+  free(y);
+  free(known);
+  return sum;
 }
 static void read_token(Stream* s, Reader* r, u32 type) {
-  int32_t* y = allocate(s->d, sizeof(int32_t));
   check(s->kind == 3 && (s->flags & 9) == 0, UNSUPPORTED);
   check(s->frames == 0 || s->batch == 1, CORRUPT);
-  float* out = room_for(s, 1, 1);
-  take(r, decode_token(s->pack, type & 127, r->p, r->left, y, &s->R));
-  invert(s->pack, y, 1, out);
+  Coder c = open_token(type & 127, r->p, r->left, s->pack->precision);
+  s->R = decode_pieces(s, &c, 1, 1, s->R);
+  take(r, finish_token(&c, r->left, s->R));
   s->tokens += 1;
-  free(y);
 }
 static void read_frame(Stream* s, Reader* r, const u8* begin, u32 type) {
   u64 single = s->flags & 8, sizes[8];
@@ -675,24 +1236,24 @@ static void read_frame(Stream* s, Reader* r, const u8* begin, u32 type) {
   for (u64 i = 0; i < n; ++i) take(r, sizes[i]);
   u32 stored = le32(take(r, 4));
   check(n == 1, CORRUPT);
-  u64 values = batch * tokens * s->d;
   if (s->kind == 1) {
     check(checksum(payload, sizes[0], c) == stored, CORRUPT);
     decode_plain(s->id, payload, sizes[0], batch * tokens, s->d, room_for(s, batch, tokens));
   } else {
-    int32_t* y = allocate(values, sizeof(int32_t));
-    decode_chunk(s->pack, payload, sizes[0], values, y);
-    check(checksum_integers(y, values, c) == stored, CORRUPT);
-    invert(s->pack, y, batch * tokens, room_for(s, batch, tokens));
-    free(y);
+    Coder coder;
+    int early = s->pack->is_context ? CORRUPT : TRUNCATED;
+    open_stream(&coder, payload, sizes[0], lanes_for(batch * tokens * s->d), (int)s->pack->precision, early);
+    c = decode_pieces(s, &coder, batch, tokens, c);
+    finish_stream(&coder);
+    check(c == stored, CORRUPT);
   }
   u8 bytes[4];
   put32(stored, bytes);
   s->R = checksum(bytes, 4, s->R);
   s->tokens += batch * tokens;
 }
-static void read_stream(Stream* s, Reader r, const Pack* pack) {
-  read_header(s, &r, pack);
+static void read_stream(Stream* s, Reader r) {
+  read_header(s, &r);
   for (;; ++s->frames) {
     if ((s->flags & 8) && s->frames == 1) {
       check(r.left == 0, CORRUPT);
@@ -831,7 +1392,6 @@ static void read_model(Model* m, Reader* r, u32 d) {
     read_frequencies(&m->residual[i], r, (u32)n);
   }
 }
-static int clamp(int v, int low, int high) { return v < low ? low : v > high ? high : v; }
 static int log2_of(u32 v) {
   int l = 0;
   while (v >> l > 1) ++l;
@@ -849,7 +1409,7 @@ static float read_value(const Model* m, Bits* raw_bits, int s, i64 first, i64 b,
     return (float)v;
   }
   if (q > 0) {
-    int n = clamp(m->m - log2_of(q), 0, 32);
+    int n = (int)clamp(m->m - log2_of(q), 0, 32);
     value = ldexp((double)(((u64)q << n) + next_bits(raw_bits, n)), k - n);
   } else {
     int z = 0;
@@ -866,11 +1426,11 @@ static void read_row(const Archive* a, const Model* m, Coder* c, Bits* raw_bits,
     float deviation = p - center, weighted = m->weight[class] * deviation, x = center + weighted;
     int level = (int16_t)le16(m->spread + 2 * j) + m->spreads[class], quarter = (level + 4096) / 4 - 1024;
     int exponent = (int)(bits_of(x) >> 23 & 255) - 127 - m->m, k;
-    k = grid ? clamp(quarter - 2, 0, 24) : clamp(quarter - 2 > exponent ? quarter - 2 : exponent, -90, 90);
+    k = (int)(grid ? clamp(quarter - 2, 0, 24) : clamp(quarter - 2 > exponent ? quarter - 2 : exponent, -90, 90));
     float y = ldexpf(x, -k);
     y = y < -1048576.0f ? -1048576.0f : y > 1048576.0f ? 1048576.0f : y;
     float b = floorf(y), inside = y - b;
-    int ratio = clamp(level - 4 * k + 12, 0, 23), phase = clamp((int)(4 * inside), 0, 3);
+    int ratio = (int)clamp(level - 4 * k + 12, 0, 23), phase = (int)clamp((int)(4 * inside), 0, 3);
     const Table* t = &m->residual[ratio < 20 ? 4 * ratio + phase : ratio + 60];
     check(t->starts != NULL, CORRUPT);
     int s = (int)pop(c, t);
@@ -899,9 +1459,7 @@ static void read_chunk(const Archive* a, Reader r, u64 tokens) {
   const u8* bytes = take(&r, stream);
   Bits raw_bits = {r.p, 8 * r.left, 0};
   Coder c;
-  int lanes = 1;
-  while (lanes < 32 && (u64)lanes * 2 * 4096 <= tokens + count) lanes *= 2;
-  open_stream(&c, bytes, stream, lanes, 12);
+  open_stream(&c, bytes, stream, lanes_for(tokens + count), 12, TRUNCATED);
   u8* classes = allocate(tokens, 1);
   float* values = allocate(count, sizeof(float));
   for (u64 t = 0; t < tokens; ++t) classes[t] = (u8)pop(&c, &model.rows);
@@ -962,32 +1520,70 @@ static u8* read_file(const char* path, u64* size) {
   *size = (u64)length;
   return bytes;
 }
+static Ids read_ids(const char* path) {
+  Ids list = {NULL, 0};
+  u64 size = 0;
+  char *at = (char*)read_file(path, &size), *end;
+  list.ids = allocate(size / 2 + 1, sizeof(u32)); /* a digit and a space each */
+  for (;; at = end) {
+    unsigned long id = strtoul(at, &end, 10);
+    if (end == at) break;
+    check(id <= 1 << 18 && list.count <= size / 2, INVALID);
+    list.ids[list.count++] = (u32)id;
+  }
+  while (*at == ' ' || *at == '\n' || *at == '\t' || *at == '\r') ++at;
+  check(*at == 0, INVALID);
+  return list;
+}
+static FILE* create(const char* path) {
+  FILE* file = fopen(path, "wb");
+  check(file != NULL, IO);
+  return file;
+}
 int main(int argc, char** argv) {
+  const char *pack_path = NULL, *ids_path = NULL, *integers_path = NULL;
   Pack pack = {0};
   Stream stream = {0};
+  Ids known = {NULL, 0};
   u64 size = 0;
-  int with_pack = argc == 5 && !strcmp(argv[1], "--pack");
-  if (argc != 3 && !with_pack) {
-    fprintf(stderr, "usage: tiny_decoder [--pack PACK] IN OUT\n");
-    return 2;
+  int at = 1;
+  for (; at + 1 < argc && argv[at][0] == '-'; at += 2) {
+    if (!strcmp(argv[at], "--pack"))
+      pack_path = argv[at + 1];
+    else if (!strcmp(argv[at], "--ids"))
+      ids_path = argv[at + 1];
+    else if (!strcmp(argv[at], "--integers"))
+      integers_path = argv[at + 1];
+    else
+      break;
   }
-  if (with_pack) {
-    u8* bytes = read_file(argv[2], &size);
+  if (argc != at + 2) {
+    fprintf(stderr, "usage: tiny_decoder [--pack PACK] [--ids FILE] [--integers FILE] IN OUT\n");
+    return INVALID;
+  }
+  if (pack_path) {
+    u8* bytes = read_file(pack_path, &size);
     read_pack(&pack, bytes, size);
+    stream.pack = &pack;
   }
-  u8* bytes = read_file(argv[argc - 2], &size);
+  if (ids_path) known = read_ids(ids_path);
+  stream.keeps = integers_path != NULL;
+  stream.known = &known;
+  u8* bytes = read_file(argv[at], &size);
   FILE* out;
   if (size >= 4 && !memcmp(bytes, "SLUA", 4)) {
-    Archive archive = {0, 0, 0, fopen(argv[argc - 1], "wb")};
-    out = archive.out;
-    check(out != NULL, IO);
+    out = create(argv[at + 1]);
+    Archive archive = {0, 0, 0, out};
     read_archive(&archive, bytes, size);
   } else {
     Reader reader = {bytes, size, TRUNCATED};
-    read_stream(&stream, reader, with_pack ? &pack : NULL);
-    out = fopen(argv[argc - 1], "wb");
-    check(out != NULL, IO);
+    read_stream(&stream, reader);
+    out = create(argv[at + 1]);
     write_rows(&stream, out);
+    if (integers_path) {
+      FILE* file = create(integers_path);
+      check(fwrite(stream.integers, 1, stream.integer_bytes, file) == stream.integer_bytes && fclose(file) == 0, IO);
+    }
     printf("%llu rows of %llu tokens, width %llu\n", (unsigned long long)stream.batch,
            (unsigned long long)(stream.tokens / stream.batch), (unsigned long long)stream.d);
   }

@@ -10,6 +10,8 @@
 #include "codec/activation_archive.h"
 #include "codec/pack_stream.h"
 #include "codec/static_fit.h"
+#include "context_integers.h"
+#include "nets/context_sample.h"
 #include "plain/hidden_stream.h"
 #include "plain/plain_codec.h"
 
@@ -128,6 +130,120 @@ void MakeCodedStreams() {
   Save("decode/static-32-lanes.slc", Coded(*a, Numbers(1, 8200, 16, 0.03, 7), {8200}));
   Save("decode/principal-chunks.slc", Coded(*b, one, {30}));
   Save("decode/principal-tokens.slc", Coded(*b, one, {1, 1, 1, 1, 1, 1, 1, 1}));
+}
+
+// The packs of codec "context", one for each kind of names, small and of generated numbers.
+struct ContextPackCase {
+  const char* name;
+  ContextSample sample;
+};
+
+std::vector<ContextPackCase> ContextPacks() {
+  // Deviations of up to 250, so that the low bits of some values are sent as they are, in one dense transform.
+  ContextSample plain{.shape = {.width = 20, .hidden = 9, .groups = 3, .points = 1}, .largest = 4000};
+  ContextSample classes{.shape = {.width = 24,
+                                  .hidden = 11,
+                                  .groups = 5,
+                                  .points = 16,
+                                  .names = TokenNames::kClasses,
+                                  .ids = 6,
+                                  .pair_bits = 5},
+                        .block = 8,
+                        .precision = 12};
+  ContextSample tokens{.shape = {.width = 24,
+                                 .hidden = 11,
+                                 .groups = 3,
+                                 .points = 4,
+                                 .names = TokenNames::kTokens,
+                                 .ids = 10,
+                                 .pair_bits = 4},
+                       .block = 8};
+  // 5 bits an id, of which not all are one.
+  ContextSample bits{
+      .shape = {.width = 8, .hidden = 5, .groups = 2, .points = 1, .names = TokenNames::kTokens, .ids = 21},
+      .block = 4,
+      .id_tables = false};
+  return {{"context_plain", plain}, {"context_classes", classes}, {"context_tokens", tokens}, {"context_bits", bits}};
+}
+
+HiddenStates ContextNumbers(uint64_t batch, uint64_t tokens, const ContextSample& sample, uint64_t seed) {
+  SampleNumbers random(seed);
+  HiddenStates hidden = HiddenStates::Zeros(batch, tokens, sample.shape.width);
+  for (size_t t = 0; t < batch * tokens; ++t) {
+    for (size_t c = 0; c < sample.shape.width; ++c) {
+      hidden.values.row(t)[c] = static_cast<float>(random.Bell(16 * sample.Deviation(c))) / 64;
+    }
+  }
+  return hidden;
+}
+
+struct ContextFrame {
+  uint32_t tokens;
+  int point = 0;
+};
+
+Bytes CodedContext(const PackCodec& codec, const HiddenStates& hidden, const std::vector<ContextFrame>& frames,
+                   uint16_t flags = 0, const std::vector<int32_t>& ids = {}) {
+  StreamWriter writer = Value(StreamWriter::ToMemory(codec.Header(hidden.source, flags)));
+  const auto encoder = codec.NewEncoder();
+  uint64_t begin = 0;
+  for (const ContextFrame& frame : frames) {
+    std::vector<int32_t> own;
+    for (uint64_t row = 0; row < hidden.batch && !ids.empty(); ++row) {
+      const auto from = ids.begin() + static_cast<ptrdiff_t>(row * hidden.tokens + begin);
+      own.insert(own.end(), from, from + frame.tokens);
+    }
+    Check(encoder->SetTokens(own));
+    Check(encoder->SetPoint(frame.point));
+    Check(encoder->Push(CutFrame(hidden, begin, frame.tokens).View(), static_cast<uint32_t>(hidden.batch), writer));
+    begin += frame.tokens;
+  }
+  Check(writer.Finish());
+  return writer.Take();
+}
+
+std::vector<int32_t> ContextIds(size_t count, size_t of) {
+  std::vector<int32_t> ids;
+  for (size_t i = 0; i < count; ++i) ids.push_back(static_cast<int32_t>((i * i + i / 5) % of));
+  return ids;
+}
+
+// A stream that does not carry its ids has them beside it, as text.
+void SaveWithIds(const std::string& name, const Bytes& stream, const std::vector<int32_t>& ids) {
+  std::string text;
+  for (size_t i = 0; i < ids.size(); ++i) text += std::to_string(ids[i]) + ((i + 1) % 16 == 0 ? "\n" : " ");
+  Save("decode/" + name + ".slc", stream);
+  Save("decode/" + name + ".ids", Bytes(text.begin(), text.end()));
+}
+
+void MakeContextStreams() {
+  const std::vector<ContextFrame> singles(12, ContextFrame{1});
+  for (const auto& [name, sample] : ContextPacks()) {
+    const std::string prefix = std::string("decode/") + name;
+    const Bytes pack = SavedPack(prefix + ".pack", sample.Make());
+    const auto codec = Value(PackCodec::Make(Value(Pack::FromBytes(pack))));
+    const HiddenStates one = ContextNumbers(1, 24, sample, 11), batch = ContextNumbers(3, 6, sample, 12);
+    if (sample.shape.names != TokenNames::kTokens) {
+      const int most = static_cast<int>(sample.shape.points) - 1;
+      Save(prefix + "-chunks.slc", CodedContext(*codec, one, {{9}, {14, most}, {1, most / 2}}, kFreshFrames));
+      Save(prefix + "-tokens.slc", CodedContext(*codec, one, singles));
+      Save(prefix + "-mixed.slc",
+           CodedContext(*codec, one, {{5}, {1, most}, {1, most}, {1, most / 3}, {10, most / 3}, {1}, {1}}));
+      Save(prefix + "-batch.slc", CodedContext(*codec, batch, {{2, most / 2}, {4, most / 2}}));
+      Save(prefix + "-single.slc", CodedContext(*codec, batch, {{6, most / 4}}, kSingle));
+      if (most > 0) Save(prefix + "-2-lanes.slc", CodedContext(*codec, ContextNumbers(1, 345, sample, 13), {{345, 2}}));
+      continue;
+    }
+    const auto ids = ContextIds(24, sample.shape.ids), rows = ContextIds(18, sample.shape.ids);
+    const std::string known = std::string(name) + "-known-";
+    SaveWithIds(known + "chunks", CodedContext(*codec, one, {{9}, {15}}, 0, ids), ids);
+    SaveWithIds(known + "tokens", CodedContext(*codec, one, singles, 0, ids), ids);
+    SaveWithIds(known + "batch", CodedContext(*codec, batch, {{2}, {4}}, kFreshFrames, rows), rows);
+    Save(prefix + "-ids-chunks.slc", CodedContext(*codec, one, {{9}, {15}}, kIdsInStream, ids));
+    Save(prefix + "-ids-tokens.slc", CodedContext(*codec, one, singles, kIdsInStream, ids));
+    Save(prefix + "-ids-mixed.slc", CodedContext(*codec, one, {{3}, {1}, {1}, {15}, {1}}, kIdsInStream, ids));
+    Save(prefix + "-ids-batch.slc", CodedContext(*codec, batch, {{2}, {4}}, kIdsInStream, rows));
+  }
 }
 
 struct Change {
@@ -252,6 +368,58 @@ void MakeArchiveErrors(const Bytes& archive) {
   for (const auto& [name, bytes] : files) Save(std::string("decode_errors/") + name + ".sla", bytes);
 }
 
+// Where a section of a pack begins.
+size_t PlaceOf(const Bytes& pack, const std::string& name) {
+  for (size_t entry = 80; entry < pack.size(); entry += 104) {
+    if (name == reinterpret_cast<const char*>(pack.data() + entry + 40)) {
+      return static_cast<size_t>(LoadLe<uint64_t>(pack.data() + entry + 24));
+    }
+  }
+  Check(Internal("no section " + name));
+  return 0;
+}
+
+void MakeContextPackErrors(const Bytes& pack) {
+  const auto with = [&](size_t at, uint8_t value) {
+    Bytes bytes = pack;
+    bytes[at] = value;
+    StoreLe<uint32_t>(Checksum32(std::span(bytes).first(bytes.size() - 4)), bytes.data() + bytes.size() - 4);
+    return bytes;
+  };
+  const std::vector<std::pair<const char*, Bytes>> files = {
+      {"shape", with(PlaceOf(pack, "shape") + 4, 9)},    {"flags", with(6, 0)},
+      {"shift", with(PlaceOf(pack, "past.shifts"), 15)}, {"order", with(PlaceOf(pack, "order"), 7)},
+      {"gain", with(PlaceOf(pack, "gain") + 3, 0xC0)},   {"precision", with(5, 15)}};
+  for (const auto& [name, bytes] : files) Save(std::string("decode_errors/Corrupt-context_") + name + ".pack", bytes);
+}
+
+void MakeContextErrors(const Bytes& chunks, const Bytes& classes, const Bytes& tokens, const Bytes& known) {
+  const auto flip = [](Bytes bytes, size_t at, uint8_t mask) {
+    bytes[at] = static_cast<uint8_t>(bytes[at] ^ mask);
+    return bytes;
+  };
+  const auto cut = [](const Bytes& bytes, size_t size) {
+    return Bytes(bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(size));
+  };
+  // The name behind the status is that of the pack.
+  const std::vector<std::pair<const char*, Bytes>> files = {
+      {"Corrupt-context_plain-payload", flip(chunks, 90, 4)},
+      {"Corrupt-context_plain-checksum", flip(chunks, chunks.size() - 9, 1)},
+      {"Truncated-context_plain-chunk", cut(chunks, 90)},
+      {"Mismatch-context_classes-codec", chunks},
+      {"Corrupt-context_classes-state", flip(classes, 45, 0xFF)},
+      {"Unsupported-context_classes-ids", WithHeaderByte(classes, {"", 6, 16})},
+      {"Mismatch-context_classes-side", WithHeaderByte(classes, {"", 6, 4})},
+      {"Corrupt-context_bits-token", flip(tokens, 43, 2)},
+      {"Truncated-context_bits-token", cut(tokens, 42)},
+      {"Truncated-context_bits-end", cut(tokens, tokens.size() - 9)},
+      {"Corrupt-context_tokens-other-ids", known}};
+  for (const auto& [name, bytes] : files) Save(std::string("decode_errors/") + name + ".slc", bytes);
+  std::string ids;
+  for (int i = 0; i < 24; ++i) ids += "7 ";
+  Save("decode_errors/Corrupt-context_tokens-other-ids.ids", Bytes(ids.begin(), ids.end()));
+}
+
 void MakeErrors() {
   const auto bytes = [](const char* name) {
     const std::string text = Value(ReadFile(g_out / "decode" / name));
@@ -260,9 +428,13 @@ void MakeErrors() {
   MakeStreamErrors(bytes("fp16.slc"), bytes("static-chunks.slc"), bytes("static-tokens.slc"));
   MakePackErrors(bytes("static.pack"));
   MakeArchiveErrors(bytes("archive-f32.sla"));
+  MakeContextErrors(bytes("context_plain-chunks.slc"), bytes("context_classes-chunks.slc"),
+                    bytes("context_bits-ids-tokens.slc"), bytes("context_tokens-known-chunks.slc"));
+  MakeContextPackErrors(bytes("context_bits.pack"));
 }
 
-// What a stream or an archive decodes to.
+// What a stream or an archive decodes to; of codec "context" its integers, since the floats' last digits depend on the
+// machine.
 std::string HashOf(const fs::path& path) {
   const std::string name = path.filename().string();
   if (path.extension() == ".sla") {
@@ -271,6 +443,10 @@ std::string HashOf(const fs::path& path) {
   }
   const std::string text = Value(ReadFile(path));
   const fs::path pack = g_out / "decode" / (name.substr(0, name.find_first_of("-.")) + ".pack");
+  if (name.starts_with("context_")) {
+    const auto integers = Value(ContextIntegersOf(AsBytes(text), Value(Pack::Open(pack)), Value(IdsBeside(path))));
+    return ToHex(Sha256::Of({reinterpret_cast<const uint8_t*>(integers.data()), 4 * integers.size()}));
+  }
   const HiddenStates hidden = fs::exists(pack) ? Value(DecodeHidden(*Value(PackCodec::Open(pack)), AsBytes(text)))
                                                : Value(DecodeHidden(AsBytes(text)));
   const size_t size = 4 * hidden.values.rows() * hidden.values.cols();
@@ -299,6 +475,7 @@ int main(int argc, char** argv) {
   sluice::g_out = argv[1];
   sluice::MakePlainStreams();
   sluice::MakeCodedStreams();
+  sluice::MakeContextStreams();
   sluice::MakeArchives();
   sluice::MakeErrors();
   sluice::MakeHashes();

@@ -34,8 +34,9 @@ void PutChecksum(std::vector<uint8_t>& bytes, size_t at, uint32_t checksum) { St
 /// Writes the frames of `reader` anew; gives false where the stream cannot be followed any further.
 class StreamRepair {
  public:
-  explicit StreamRepair(std::vector<uint8_t>& out)
+  StreamRepair(std::vector<uint8_t>& out, const ChunkChecksum& chunk)
       : out_(out),
+        chunk_(chunk),
         seed_(LoadLe<uint32_t>(out.data() + kStreamHeader - 4)),
         rolling_(seed_),
         single_((out[6] & 8) != 0) {}
@@ -67,7 +68,8 @@ class StreamRepair {
     const Result<std::span<const uint8_t>> body = reader.GetBytes(whole);
     if (!body.ok()) return false;
     const uint32_t begun = Checksum32(header.bytes(), seed_);
-    const uint32_t checksum = (type & 15) == 1 ? Checksum32(Widened(*body), begun) : Checksum32(*body, begun);
+    const bool chunk = (type & 15) == 1;
+    const uint32_t checksum = chunk ? chunk_(*batch, *tokens, *body, begun) : Checksum32(*body, begun);
     rolling_ = Checksum32(BytesOf(checksum), rolling_);
     header.PutBytes(*body);
     header.Put(checksum);
@@ -103,6 +105,7 @@ class StreamRepair {
   }
 
   std::vector<uint8_t>& out_;
+  const ChunkChecksum& chunk_;
   uint32_t seed_;
   uint32_t rolling_;
   bool single_;
@@ -117,10 +120,16 @@ size_t TokenPayloadSize(std::span<const uint8_t> rest) {
 }
 
 std::vector<uint8_t> RepairStream(std::span<const uint8_t> bytes) {
+  return RepairStreamWith([](uint64_t, uint64_t, std::span<const uint8_t> sections,
+                             uint32_t before) { return Checksum32(Widened(sections), before); },
+                          bytes);
+}
+
+std::vector<uint8_t> RepairStreamWith(const ChunkChecksum& chunk, std::span<const uint8_t> bytes) {
   if (bytes.size() < kStreamHeader) return {bytes.begin(), bytes.end()};
   std::vector<uint8_t> out(bytes.begin(), bytes.begin() + kStreamHeader);
   PutChecksum(out, kStreamHeader - 4, Checksum32(std::span(out).first(kStreamHeader - 4)));
-  StreamRepair repair(out);
+  StreamRepair repair(out, chunk);
   ByteReader reader(bytes.subspan(kStreamHeader));
   size_t followed = reader.offset();
   while (repair.Frame(reader)) followed = reader.offset();

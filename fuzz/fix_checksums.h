@@ -2,6 +2,7 @@
 #define SLUICE_FUZZ_FIX_CHECKSUMS_H_
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -12,9 +13,16 @@ namespace sluice {
 // of docs/format.md by themselves, with no help from the readers under test, and keep everything that a checksum or a
 // running count does not decide.
 
+/// The checksum of a chunk. Data: its rows, tokens in a row, and sections, and the checksum of what precedes its
+/// integers.
+using ChunkChecksum =
+    std::function<uint32_t(uint64_t batch, uint64_t tokens, std::span<const uint8_t> sections, uint32_t before)>;
+
 /// Right checksums and counts for the header, the frames and the end frame of a stream, as far as it can be followed.
 /// The bytes of learned frames are taken for the integers that they decode to.
 std::vector<uint8_t> RepairStream(std::span<const uint8_t> bytes);
+/// The same with other checksums of chunks.
+std::vector<uint8_t> RepairStreamWith(const ChunkChecksum& chunk, std::span<const uint8_t> bytes);
 
 /// What of the bytes behind a token frame's first one is taken for its payload: only a learned codec can tell, and the
 /// target for streams has none.

@@ -300,6 +300,40 @@ void MakeFrames(const fs::path& folder) {
   }
 }
 
+/// Frames of codec "context" behind a byte that says which and how; scripts of numbers for the ways there and back.
+void MakeContextFrames(const fs::path& folder) {
+  const Seeds seeds(folder, "context");
+  struct Mode {
+    const char* name;
+    uint8_t mode;
+    uint16_t flags;
+    uint64_t batch;
+    uint32_t chunk;
+  };
+  for (uint8_t kind = 0; kind < kFuzzContexts; ++kind) {
+    const FuzzContext context = FuzzContextOf(kind);
+    for (const Mode& mode : {Mode{"tokens", 2, 0, 1, 1}, Mode{"chunks", 2, 0, 2, 7},
+                             Mode{"fresh", 3, kFreshFrames, 3, 5}, Mode{"single", 4, kSingle, 2, 12}}) {
+      const HiddenStates hidden = FuzzHidden(RandomBytes(200, mode.chunk), mode.batch, 12);
+      std::vector<int32_t> ids;
+      for (uint64_t i = 0; i < mode.batch * 12 && context.ids > 0; ++i) ids.push_back(static_cast<int32_t>(i % 12 % 5));
+      const auto flags = static_cast<uint16_t>(mode.flags | (context.carried ? kIdsInStream : 0));
+      StreamWriter writer = OrThrow(StreamWriter::ToMemory(context.codec.Header(DType::kF16, flags)));
+      OrThrow(EncodeHidden(context.codec, hidden, mode.chunk, writer, {.point = 1}, ids));
+      OrThrow(writer.Finish());
+      std::vector<uint8_t> input = writer.Take();
+      input.erase(input.begin(), input.begin() + kStreamHeaderSize - 1);
+      input[0] = static_cast<uint8_t>(mode.mode * kFuzzContexts + kind);
+      seeds.Add(std::string(mode.name) + "-" + std::to_string(kind), input);
+    }
+    for (const uint8_t mode : {0, 1}) {
+      std::vector<uint8_t> input = RandomBytes(160, kind);
+      input[0] = static_cast<uint8_t>(mode * kFuzzContexts + kind);
+      seeds.Add((mode == 0 ? "hidden-" : "steps-") + std::to_string(kind), input);
+    }
+  }
+}
+
 void MakeArchives(const fs::path& folder) {
   const Seeds archives(folder, "archive");
   const Seeds activations(folder, "activations");
@@ -378,7 +412,8 @@ void MakeRequests(const fs::path& folder) {
   add("completion", 0, "",
       R"({"model":"m","prompt":"Once upon","max_tokens":7,"temperature":0.5,"top_p":0.9,"seed":-3,"stop":["a","upon a"],)"
       R"("stream":true,"stream_options":{"include_usage":true},"echo":true,"n":1,"logit_bias":{},"suffix":null})");
-  add("tokens", 4, "{{ '<|im_start|>' }}", R"({"prompt":[[1,2],[3]],"logprobs":0,"return_token_ids":true,"stop":"2]"})");
+  add("tokens", 4, "{{ '<|im_start|>' }}",
+      R"({"prompt":[[1,2],[3]],"logprobs":0,"return_token_ids":true,"stop":"2]"})");
   add("texts", 6, "[INST] <<SYS>> <</SYS>> [/INST] bos_token", R"({"prompt":["a","b"],"best_of":1,"max_tokens":null})");
   add("chat", 1, "{{ '<|im_start|>' + message['role'] + '\n' + '<|im_end|>' }}",
       R"({"messages":[{"role":"developer","content":"Be brief."},{"role":"user","content":[{"type":"text",)"
@@ -403,6 +438,7 @@ int main(int argc, char** argv) {
     sluice::MakeSentencePiece(argv[1]);
     sluice::MakeRans(argv[1]);
     sluice::MakeFrames(argv[1]);
+    sluice::MakeContextFrames(argv[1]);
     sluice::MakeArchives(argv[1]);
     sluice::MakeKernels(argv[1]);
     sluice::MakeRequests(argv[1]);

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstring>
 #include <functional>
+#include <map>
 #include <vector>
 
 #include "codec/context_frames.h"
@@ -45,11 +46,19 @@ void TryFrames(const FuzzContext& context, std::span<const uint8_t> stream) {
   FUZZ_REQUIRE(std::ranges::all_of(ids.ids, [&](int32_t id) { return id >= 0 && id < least; }));
 }
 
+/// Made once: the tables take longer than a stream.
+const ContextParts& PartsOf(const PackCodec& codec) {
+  static std::map<const PackCodec*, ContextParts> made;
+  const auto found = made.find(&codec);
+  return found != made.end() ? found->second
+                             : made.emplace(&codec, *ContextParts::FromPack(codec.pack())).first->second;
+}
+
 /// The checksums of chunks, over what the codec makes of them.
 class MendedChunks {
  public:
   MendedChunks(const FuzzContext& context, bool fresh)
-      : context_(context), fresh_(fresh), parts_(*ContextParts::FromPack(context.codec.pack())), end_(parts_) {}
+      : context_(context), fresh_(fresh), parts_(PartsOf(context.codec)), end_(parts_) {}
 
   uint32_t operator()(uint64_t batch, uint64_t tokens, std::span<const uint8_t> sections, uint32_t before) {
     if (batch == 0 || tokens == 0 || batch > kMaxFrameBatch || tokens > kMaxElements / kFuzzFrameWidth / batch)
@@ -70,7 +79,7 @@ class MendedChunks {
  private:
   const FuzzContext& context_;
   bool fresh_;
-  ContextParts parts_;
+  const ContextParts& parts_;
   ContextEnd end_;
   size_t first_ = 0;
 };

@@ -591,8 +591,8 @@ static int32_t pop_gaussian(Coder* c, Gaussians* g, i64 m, int k) {
 
 /* Packs: sections (6.3). What is read points into the file's bytes. */
 
-enum { TABLES = 1, TENSOR = 2 };
-enum { I8 = 1, I32 = 3, F32 = 4 };
+enum { TABLES = 1, TENSOR = 2, POINTS = 3, METADATA = 4 };
+enum { I8 = 1, I16 = 2, I32 = 3, F32 = 4 };
 
 typedef struct {
   Table* tables;
@@ -645,7 +645,6 @@ static const u8* tensor(const Pack* pack, const char* name, int element, u64 a, 
   u64 count = a * (b ? b : 1) * (c ? c : 1);
   check(entry && entry[0] == TENSOR && entry[1] == element && entry[2] == rank, CORRUPT);
   check(le32(entry + 4) == a && le32(entry + 8) == b && le32(entry + 12) == c && le32(entry + 16) == 0, CORRUPT);
-  check(le64(entry + 32) == count * (element == I8 ? 1 : 4), CORRUPT);
   p = pack->bytes + le64(entry + 24);
   for (u64 i = 0; i < count && element == F32; ++i) check((le32(p + 4 * i) & 0x7F800000) != 0x7F800000, CORRUPT);
   return p;
@@ -838,6 +837,35 @@ static void read_context(Pack* pack) {
 
 /* Packs: the file (6, 6.1, 6.2) */
 
+/* A name of `size` bytes: letters of that kind, then zeros. Gives its length. */
+static u32 name_length(const u8* p, u32 size, const char* marks, int capitals) {
+  u32 n = 0;
+  for (; n < size && p[n] != 0; ++n) {
+    int lower = p[n] >= 'a' && p[n] <= 'z', upper = capitals && p[n] >= 'A' && p[n] <= 'Z';
+    check(lower || upper || (p[n] >= '0' && p[n] <= '9') || strchr(marks, p[n]), CORRUPT);
+  }
+  check(n > 0, CORRUPT);
+  for (u32 i = n; i < size; ++i) check(p[i] == 0, CORRUPT);
+  return n;
+}
+/* Operating points and metadata are not looked into: no decoder needs them. */
+static void check_entry(const u8* entry) {
+  u32 rank = entry[2];
+  u64 count = 1, left = (u64)1 << 31;
+  check(le32(entry + 20) == 0 && entry[0] >= 1 && entry[0] <= 4, UNSUPPORTED);
+  check(entry[0] != TENSOR || (entry[1] >= 1 && entry[1] <= 4), UNSUPPORTED);
+  check(entry[0] == TENSOR ? rank <= 4 : rank == 0 && entry[1] == 0, CORRUPT);
+  check(name_length(entry + 40, 64, "._-", 1) == entry[3], CORRUPT);
+  for (u32 i = 0; i < 4; ++i) {
+    u32 n = le32(entry + 4 + 4 * i);
+    check(i < rank ? n >= 1 && n <= left / count : n == 0, CORRUPT);
+    if (i < rank) count *= n;
+  }
+  check(entry[0] != POINTS || !memcmp(entry + 40, "operating-points", 17), CORRUPT);
+  check(entry[0] != METADATA || !memcmp(entry + 40, "metadata", 9), CORRUPT);
+  u64 width = entry[1] == I8 ? 1 : entry[1] == I16 ? 2 : 4;
+  check(entry[0] != TENSOR || le64(entry + 32) == count * width, CORRUPT);
+}
 static void read_directory(Pack* pack, u64 body) {
   u64 end = 80 + 104 * pack->sections;
   check(end <= body, CORRUPT);
@@ -845,8 +873,9 @@ static void read_directory(Pack* pack, u64 body) {
     const u8* entry = pack->bytes + 80 + 104 * i;
     u64 size = le64(entry + 32);
     check(le64(entry + 24) == end && size <= body - end, CORRUPT);
-    check(entry[0] >= 1 && entry[0] <= 4, UNSUPPORTED);
-    end = (end + size + 7) / 8 * 8;
+    check_entry(entry);
+    for (u64 k = 0; k < i; ++k) check(memcmp(entry + 40, entry + 40 - 104 * (k + 1), 64) != 0, CORRUPT);
+    for (end += size; end % 8 != 0; ++end) check(pack->bytes[end] == 0, CORRUPT);
   }
   check(end == body, CORRUPT);
 }
@@ -869,6 +898,7 @@ static void read_pack(Pack* pack, const u8* bytes, u64 size) {
   pack->flags = le16(bytes + 6);
   check(pack->precision >= 10 && pack->precision <= 16, CORRUPT);
   check((pack->flags & ~6u) == 0, UNSUPPORTED);
+  name_length(bytes + 16, 16, "-", 0);
   pack->is_context = !memcmp(bytes + 16, "context\0\0\0\0\0\0\0\0", 16);
   check(pack->is_context || !memcmp(bytes + 16, "static\0\0\0\0\0\0\0\0\0", 16), UNSUPPORTED);
   pack->model_id = le64(bytes + 32);

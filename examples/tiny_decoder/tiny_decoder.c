@@ -1010,7 +1010,7 @@ static double way_to_centroid(double distance, double sigma) {
     return far ? 0.5 : distance / (12 * sigma * sigma);
   }
   double probability = (erfc(low / root) - erfc(high / root)) / 2;
-  if (probability <= 1e-6) return distance > 0 ? 0.5 : -0.5;
+  if (probability <= 1e-6) return 0.5;
   double way = distance - sigma * (exp(-low * low / 2) - exp(-high * high / 2)) / sqrt(2 * pi) / probability;
   return way < -0.5 ? -0.5 : way > 0.5 ? 0.5 : way;
 }

@@ -44,7 +44,7 @@ inline Result<std::vector<int32_t>> ContextIntegersOf(std::span<const uint8_t> b
     }
     integers.classes.resize(carried ? count : 0);
     integers.latents.resize(count * pack.info().width);
-    SLUICE_RETURN_IF_ERROR(end.BeginFrame(frame->batch, (reader.header().flags & (kFreshFrames | kSingle)) != 0));
+    SLUICE_RETURN_IF_ERROR(end.BeginFrame(frame->batch, reader.header().BeginsAnew()));
     if (frame->type == FrameType::kToken) {
       SLUICE_ASSIGN_OR_RETURN(const size_t size, end.DecodeToken(*frame, integers));
       SLUICE_RETURN_IF_ERROR(reader.Consume(size, {integers.classes, integers.latents}));

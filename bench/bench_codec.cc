@@ -3,7 +3,7 @@
 // is that of the whole way, from hidden states to a frame and back: transform, search for a class, network, entropy
 // coder; the rivals only get the integers, two bytes each, as they lie and as two planes of bytes. Networks are those
 // of the presets with weights that nobody trained: the time does not depend on them, the rate is that of latents which
-// the scales fit.
+// the scales fit. With --pack a trained codec and hidden states of its model take their place.
 #include <fmt/format.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -20,6 +20,7 @@
 
 #include "codec/context_frames.h"
 #include "codec/pack_codec.h"
+#include "format/hidden_file.h"
 #include "measuring.h"
 #include "page/plot_svg.h"
 #include "preset_sample.h"
@@ -30,30 +31,78 @@ namespace {
 using nlohmann::ordered_json;
 
 struct Times {
-  std::vector<double> encode, decode;
-  size_t bytes = 0;
+  std::vector<double> encode, decode;  // of each round, all chunks together
+  size_t bytes = 0;                    // of a round
+
+  void Begin() {
+    encode.push_back(0);
+    decode.push_back(0);
+    bytes = 0;
+  }
+  void Add(double encode_seconds, double decode_seconds, size_t size) {
+    encode.back() += encode_seconds;
+    decode.back() += decode_seconds;
+    bytes += size;
+  }
 };
 
-/// One codec, one number of tokens, and the latents that go through it.
+/// Latents whose deviations are the channels', through the decoder.
+Matrix<float> DrawHidden(const ContextSample& sample, const Pack& pack, size_t tokens) {
+  const size_t d = sample.shape.width;
+  SampleNumbers random(17);
+  const ContextParts parts = *ContextParts::FromPack(pack);
+  ContextIntegers integers;
+  for (size_t t = 0; t < tokens; ++t) {
+    integers.classes.push_back(static_cast<int32_t>(random.Next() % sample.shape.ids));
+    for (size_t j = 0; j < d; ++j) integers.latents.push_back(random.Bell(sample.Deviation(j)));
+  }
+  ContextEnd end(parts);
+  Bytes payload;
+  (void)end.BeginFrame(1, true).ok();
+  (void)end.EncodeChunk(integers, 0, payload).ok();
+  const ContextFloats floats = *ContextFloats::FromPack(pack, sample.shape.ids);
+  ContextFloats::Work work;
+  Matrix<float> hidden(tokens, d);
+  floats.Restore(integers.latents, end.mean_q4(), end.scales(), 0, work, hidden.View());
+  return hidden;
+}
+
+/// One codec, and hidden states in chunks of so many tokens with the latents that go through it.
 class Case {
  public:
-  Case(const std::string& preset, size_t width, size_t tokens) : sample_(PresetSample(preset, width)) {
-    pack_bytes_ = sample_.Make();
-    codec_ = *PackCodec::Make(*Pack::FromBytes(pack_bytes_));
-    hidden_ = DrawHidden(tokens);
-    latents_ = Latents(tokens);
+  /// Errors: InvalidArgument for a pack that needs token ids, or another width; those of the codec.
+  static Result<Case> Make(Pack pack, Matrix<float> hidden, size_t chunk_tokens) {
+    SLUICE_ASSIGN_OR_RETURN(const ContextParts parts, ContextParts::FromPack(pack));
+    const ContextShape& shape = parts.weights.shape;
+    if (shape.names != TokenNames::kClasses) return InvalidArgument("a pack whose codec names classes is needed");
+    SLUICE_ASSIGN_OR_RETURN(const ContextFloats floats, ContextFloats::FromPack(pack, shape.ids));
+    Case made;
+    made.latents_.resize(hidden.View().size());
+    std::vector<int32_t> classes(hidden.rows());
+    ContextFloats::Work work;
+    SLUICE_RETURN_IF_ERROR(floats.Quantize(hidden.View(), 0, made.latents_, classes, work));
+    SLUICE_ASSIGN_OR_RETURN(made.codec_, PackCodec::Make(std::move(pack)));
+    made.encoder_ = made.codec_->NewEncoder();
+    made.decoder_ = made.codec_->NewDecoder();
+    made.hidden_ = std::move(hidden);
+    made.chunk_ = chunk_tokens;
+    return made;
   }
 
-  void Round() {
-    Codec();
-    const Bytes plain = AsBytes(false), planes = AsBytes(true);
-    Zlib(plain, times_[1]);
-    Zlib(planes, times_[2]);
-    Zstd(plain, times_[3]);
-    Zstd(planes, times_[4]);
+  Status Round() {
+    for (Times& times : times_) times.Begin();
+    for (size_t begin = 0; begin < hidden_.rows(); begin += chunk_) {
+      const size_t end = std::min(begin + chunk_, hidden_.rows());
+      SLUICE_RETURN_IF_ERROR(Codec(begin, end));
+      const Bytes plain = AsBytes(begin, end, false), planes = AsBytes(begin, end, true);
+      const bool same =
+          Zlib(plain, times_[1]) && Zlib(planes, times_[2]) && Zstd(plain, times_[3]) && Zstd(planes, times_[4]);
+      if (!same) return Internal("a compressor's bytes did not come back");
+    }
+    return OkStatus();
   }
 
-  ordered_json Result() const {
+  ordered_json Figures() const {
     const auto tokens = static_cast<double>(hidden_.rows());
     const CodecCost cost = codec_->MultiplyAdds();
     ordered_json row = {{"multiply_adds_of_encode", cost.encode}, {"multiply_adds_of_decode", cost.decode}};
@@ -68,101 +117,61 @@ class Case {
  private:
   static constexpr std::array<const char*, 5> kNames = {"codec", "zlib-6", "zlib-6-planes", "zstd-3", "zstd-3-planes"};
 
-  // Latents whose deviations are the channels', through the decoder.
-  Matrix<float> DrawHidden(size_t tokens) {
-    const size_t d = sample_.shape.width;
-    SampleNumbers random(17);
-    const ContextParts parts = *ContextParts::FromPack(*Pack::FromBytes(pack_bytes_));
-    ContextIntegers integers;
-    for (size_t t = 0; t < tokens; ++t) {
-      integers.classes.push_back(static_cast<int32_t>(random.Next() % sample_.shape.ids));
-      for (size_t j = 0; j < d; ++j) integers.latents.push_back(random.Bell(sample_.Deviation(j)));
-    }
-    ContextEnd end(parts);
-    Bytes payload;
-    (void)end.BeginFrame(1, true).ok();
-    (void)end.EncodeChunk(integers, 0, payload).ok();
-    const ContextFloats floats = *ContextFloats::FromPack(*Pack::FromBytes(pack_bytes_), sample_.shape.ids);
-    ContextFloats::Work work;
-    Matrix<float> hidden(tokens, d);
-    floats.Restore(integers.latents, end.mean_q4(), end.scales(), 0, work, hidden.View());
-    return hidden;
-  }
-
-  std::vector<int32_t> Latents(size_t tokens) {
-    std::vector<int32_t> latents(tokens * sample_.shape.width), classes(tokens);
-    const ContextFloats floats = *ContextFloats::FromPack(*Pack::FromBytes(pack_bytes_), sample_.shape.ids);
-    ContextFloats::Work work;
-    (void)floats.Quantize(hidden_.View(), 0, latents, classes, work).ok();
-    return latents;
-  }
-
-  Bytes AsBytes(bool planes) const {
-    const size_t count = latents_.size();
+  Bytes AsBytes(size_t begin, size_t end, bool planes) const {
+    const size_t count = (end - begin) * hidden_.cols();
+    const int32_t* const latents = latents_.data() + begin * hidden_.cols();
     Bytes bytes(2 * count);
     for (size_t i = 0; i < count; ++i) {
-      const auto value = static_cast<uint16_t>(latents_[i]);
+      const auto value = static_cast<uint16_t>(latents[i]);
       bytes[planes ? i : 2 * i] = static_cast<uint8_t>(value);
       bytes[planes ? count + i : 2 * i + 1] = static_cast<uint8_t>(value >> 8);
     }
     return bytes;
   }
 
-  void Codec() {
-    if (!encoder_) {
-      encoder_ = codec_->NewEncoder();
-      decoder_ = codec_->NewDecoder();
-    }
-    StreamWriter writer = *StreamWriter::ToMemory(codec_->Header(DType::kF32, kFreshFrames));
+  Status Codec(size_t begin, size_t end) {
+    SLUICE_ASSIGN_OR_RETURN(StreamWriter writer, StreamWriter::ToMemory(codec_->Header(DType::kF32, kFreshFrames)));
     const uint64_t header = writer.bytes_written();
-    const double begin = ThreadSeconds();
-    const Status pushed = encoder_->Push(hidden_.View(), 1, writer);
-    const double middle = ThreadSeconds();
-    times_[0].bytes = writer.bytes_written() - header;
-    if (!pushed.ok() || !writer.Finish().ok()) throw std::runtime_error(pushed.ToString());
+    const double start = ThreadSeconds();
+    SLUICE_RETURN_IF_ERROR(encoder_->Push(hidden_.View().Rows(begin, end), 1, writer));
+    const double pushed = ThreadSeconds();
+    const uint64_t bytes = writer.bytes_written() - header;
+    SLUICE_RETURN_IF_ERROR(writer.Finish());
     const Bytes stream = writer.Take();
-    StreamReader reader = *StreamReader::FromBytes(stream);
+    SLUICE_ASSIGN_OR_RETURN(StreamReader reader, StreamReader::FromBytes(stream));
     const double again = ThreadSeconds();
-    const auto frame = *reader.Next();
-    const auto back = decoder_->Pull(*frame, reader);
-    const double end = ThreadSeconds();
-    if (!back.ok()) throw std::runtime_error(back.status().ToString());
-    times_[0].encode.push_back(middle - begin);
-    times_[0].decode.push_back(end - again);
+    SLUICE_ASSIGN_OR_RETURN(const auto frame, reader.Next());
+    SLUICE_RETURN_IF_ERROR(decoder_->Pull(*frame, reader).status());
+    times_[0].Add(pushed - start, ThreadSeconds() - again, bytes);
+    return OkStatus();
   }
 
-  static void Zlib(const Bytes& in, Times& times) {
+  static bool Zlib(const Bytes& in, Times& times) {
     Bytes out(compressBound(in.size())), back(in.size());
     uLongf size = out.size(), back_size = back.size();
     const double begin = ThreadSeconds();
     compress2(out.data(), &size, in.data(), in.size(), 6);
     const double middle = ThreadSeconds();
     uncompress(back.data(), &back_size, out.data(), size);
-    Keep(times, size, begin, middle, back == in);
+    times.Add(middle - begin, ThreadSeconds() - middle, size);
+    return back == in;
   }
 
-  static void Zstd(const Bytes& in, Times& times) {
+  static bool Zstd(const Bytes& in, Times& times) {
     Bytes out(ZSTD_compressBound(in.size())), back(in.size());
     const double begin = ThreadSeconds();
     const size_t size = ZSTD_compress(out.data(), out.size(), in.data(), in.size(), 3);
     const double middle = ThreadSeconds();
     ZSTD_decompress(back.data(), back.size(), out.data(), size);
-    Keep(times, size, begin, middle, back == in);
+    times.Add(middle - begin, ThreadSeconds() - middle, size);
+    return back == in;
   }
 
-  static void Keep(Times& times, size_t size, double begin, double middle, bool same) {
-    times.decode.push_back(ThreadSeconds() - middle);
-    times.encode.push_back(middle - begin);
-    times.bytes = size;
-    if (!same) throw std::runtime_error("a compressor's bytes did not come back");
-  }
-
-  ContextSample sample_;
-  Bytes pack_bytes_;
   std::unique_ptr<PackCodec> codec_;
   std::unique_ptr<FrameEncoder> encoder_;
   std::unique_ptr<FrameDecoder> decoder_;
   Matrix<float> hidden_;
+  size_t chunk_ = 0;
   std::vector<int32_t> latents_;
   std::array<Times, kNames.size()> times_;
 };
@@ -219,37 +228,82 @@ void WriteSvgs(const std::string& prefix, const ordered_json& rows, const std::v
        .log_y = true});
 }
 
-int Main(int argc, char** argv) {
-  CLI::App app("Codec context beside zlib and zstd on the same integers, one core.");
+struct Options {
   int rounds = 9;
   std::vector<size_t> widths = {64, 288, 768, 2048, 4096}, tokens = {1, 64, 1024};
   std::vector<std::string> presets = {"sluice", "fast"};
-  std::string out, svg;
-  app.add_option("--rounds", rounds, "Rounds; figures are medians")->check(CLI::Range(1, 1000));
-  app.add_option("--widths", widths, "Widths of hidden states");
-  app.add_option("--tokens", tokens, "Tokens of a frame");
-  app.add_option("--presets", presets, "sluice, fast")->check(CLI::IsMember({"sluice", "fast"}));
-  app.add_option("--json", out, "Also write all figures to this file");
-  app.add_option("--svg", svg, "Also plot time a token: PREFIX-tokens.svg and PREFIX-width.svg")->type_name("PREFIX");
-  CLI11_PARSE(app, argc, argv);
-  ordered_json result = {{"processor", Processor()}, {"load", LoadAverage()}, {"rounds", rounds}};
-  fmt::print("us a token, one core; the last four columns: rival's time over ours, our bytes over the rival's\n");
-  fmt::print("preset  width     T    encode    decode  bits/tok  x zlib -6   x zstd -3  / zlib    / zstd\n");
-  for (const std::string& preset : presets) {
-    for (const size_t width : widths) {
-      for (const size_t count : tokens) {
-        Case one(preset, width, count);
-        for (int round = 0; round < rounds; ++round) one.Round();
-        ordered_json row = {{"preset", preset}, {"width", width}, {"tokens", count}};
-        row.update(one.Result());
-        PrintRow(row);
-        result["rows"].push_back(std::move(row));
+  std::string pack, hidden, tensor, json, svg;
+};
+
+Result<ordered_json> MeasureRow(Result<Case> made, const std::string& name, size_t width, size_t tokens, int rounds) {
+  SLUICE_ASSIGN_OR_RETURN(Case one, std::move(made));
+  for (int round = 0; round < rounds; ++round) SLUICE_RETURN_IF_ERROR(one.Round());
+  ordered_json row = {{"preset", name}, {"width", width}, {"tokens", tokens}};
+  row.update(one.Figures());
+  PrintRow(row);
+  return row;
+}
+
+// Networks that nobody trained, of the presets' sizes.
+Status MeasurePresets(const Options& options, ordered_json& rows) {
+  for (const std::string& preset : options.presets) {
+    for (const size_t width : options.widths) {
+      for (const size_t count : options.tokens) {
+        const ContextSample sample = PresetSample(preset, width);
+        const auto bytes = sample.Make();
+        SLUICE_ASSIGN_OR_RETURN(Pack pack, Pack::FromBytes(bytes));
+        Matrix<float> hidden = DrawHidden(sample, pack, count);
+        auto made = Case::Make(std::move(pack), std::move(hidden), count);
+        SLUICE_ASSIGN_OR_RETURN(ordered_json row, MeasureRow(std::move(made), preset, width, count, options.rounds));
+        rows.push_back(std::move(row));
       }
     }
   }
+  return OkStatus();
+}
+
+// A pack and hidden states of its model, in chunks of each number of tokens.
+Status MeasurePack(const Options& options, ordered_json& rows) {
+  SLUICE_ASSIGN_OR_RETURN(const HiddenStates hidden, LoadHidden(options.hidden, options.tensor));
+  for (const size_t count : options.tokens) {
+    SLUICE_ASSIGN_OR_RETURN(Pack pack, Pack::Open(options.pack));
+    auto made = Case::Make(std::move(pack), hidden.values, count);
+    SLUICE_ASSIGN_OR_RETURN(ordered_json row,
+                            MeasureRow(std::move(made), "pack", hidden.values.cols(), count, options.rounds));
+    rows.push_back(std::move(row));
+  }
+  return OkStatus();
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app("Codec context beside zlib and zstd on the same integers, one core.");
+  Options options;
+  app.add_option("--rounds", options.rounds, "Rounds; figures are medians")->check(CLI::Range(1, 1000));
+  app.add_option("--widths", options.widths, "Widths of hidden states");
+  app.add_option("--tokens", options.tokens, "Tokens of a frame")->check(CLI::Range(1, 8192));
+  app.add_option("--presets", options.presets, "sluice, fast")->check(CLI::IsMember({"sluice", "fast"}));
+  auto* const pack = app.add_option("--pack", options.pack, "A trained pack instead, on --hidden");
+  auto* const hidden = app.add_option("--hidden", options.hidden, "Hidden states of its model (.safetensors, .npy)");
+  app.add_option("--tensor", options.tensor, "Tensor of --hidden")->needs(hidden);
+  app.add_option("--json", options.json, "Also write all figures to this file");
+  app.add_option("--svg", options.svg, "Also plot time a token: PREFIX-tokens.svg and PREFIX-width.svg")
+      ->type_name("PREFIX")
+      ->excludes(pack);
+  pack->needs(hidden);
+  hidden->needs(pack);
+  CLI11_PARSE(app, argc, argv);
+  ordered_json result = {{"processor", Processor()}, {"load", LoadAverage()}, {"rounds", options.rounds}};
+  fmt::print("us a token, one core; the last four columns: rival's time over ours, our bytes over the rival's\n");
+  fmt::print("preset  width     T    encode    decode  bits/tok  x zlib -6   x zstd -3  / zlib    / zstd\n");
+  const Status status =
+      options.pack.empty() ? MeasurePresets(options, result["rows"]) : MeasurePack(options, result["rows"]);
+  if (!status.ok()) {
+    fmt::print(stderr, "bench_codec: {}\n", status.ToString());
+    return ExitCode(status.code());
+  }
   result["load_at_the_end"] = LoadAverage();
-  if (!out.empty()) std::ofstream(out) << result.dump(1) << "\n";
-  if (!svg.empty()) WriteSvgs(svg, result["rows"], widths, tokens);
+  if (!options.json.empty()) std::ofstream(options.json) << result.dump(1) << "\n";
+  if (!options.svg.empty()) WriteSvgs(options.svg, result["rows"], options.widths, options.tokens);
   return 0;
 }
 

@@ -272,25 +272,33 @@ void MakeSentencePiece(const fs::path& folder) {
   add("small", OrThrow(ReadFile(model)));
 }
 
+/// A way to send 12 tokens.
+struct FrameSeed {
+  const char* name;
+  uint8_t mode;  ///< of the target: the first byte
+  uint16_t flags;
+  uint64_t batch;
+  uint32_t chunk;
+};
+
+/// The frames of such a stream, behind its mode in place of a header.
+std::vector<uint8_t> FramesOf(const PackCodec& codec, const FrameSeed& seed, const PackRate& rate = {},
+                              std::span<const int32_t> ids = {}) {
+  const HiddenStates hidden = FuzzHidden(RandomBytes(200, seed.chunk), seed.batch, 12);
+  StreamWriter writer = OrThrow(StreamWriter::ToMemory(codec.Header(DType::kF16, seed.flags)));
+  OrThrow(EncodeHidden(codec, hidden, seed.chunk, writer, rate, ids));
+  OrThrow(writer.Finish());
+  std::vector<uint8_t> input = writer.Take();
+  input.erase(input.begin(), input.begin() + kStreamHeaderSize - 1);
+  input[0] = seed.mode;
+  return input;
+}
+
 void MakeFrames(const fs::path& folder) {
   const Seeds seeds(folder, "frame");
-  struct Kind {
-    const char* name;
-    uint8_t mode;
-    uint16_t flags;
-    uint64_t batch;
-    uint32_t chunk;
-  };
-  for (const Kind& kind : {Kind{"tokens", 1, 0, 1, 1}, Kind{"chunks", 1, 0, 2, 7}, Kind{"fresh", 2, kFreshFrames, 1, 5},
-                           Kind{"single", 3, kSingle, 2, 12}}) {
-    const HiddenStates hidden = FuzzHidden(RandomBytes(200, kind.chunk), kind.batch, 12);
-    StreamWriter writer = OrThrow(StreamWriter::ToMemory(FuzzFrameCodec().Header(DType::kF16, kind.flags)));
-    OrThrow(EncodeHidden(FuzzFrameCodec(), hidden, kind.chunk, writer));
-    OrThrow(writer.Finish());
-    std::vector<uint8_t> input = writer.Take();
-    input.erase(input.begin(), input.begin() + kStreamHeaderSize - 1);
-    input[0] = kind.mode;
-    seeds.Add(kind.name, input);
+  for (const FrameSeed& kind : {FrameSeed{"tokens", 1, 0, 1, 1}, FrameSeed{"chunks", 1, 0, 2, 7},
+                                FrameSeed{"fresh", 2, kFreshFrames, 1, 5}, FrameSeed{"single", 3, kSingle, 2, 12}}) {
+    seeds.Add(kind.name, FramesOf(FuzzFrameCodec(), kind));
   }
   for (const uint8_t batch : {0, 1, 2}) {
     std::vector<uint8_t> input = RandomBytes(150, batch);
@@ -303,28 +311,15 @@ void MakeFrames(const fs::path& folder) {
 /// Frames of codec "context" behind a byte that says which and how; scripts of numbers for the ways there and back.
 void MakeContextFrames(const fs::path& folder) {
   const Seeds seeds(folder, "context");
-  struct Mode {
-    const char* name;
-    uint8_t mode;
-    uint16_t flags;
-    uint64_t batch;
-    uint32_t chunk;
-  };
   for (uint8_t kind = 0; kind < kFuzzContexts; ++kind) {
     const FuzzContext context = FuzzContextOf(kind);
-    for (const Mode& mode : {Mode{"tokens", 2, 0, 1, 1}, Mode{"chunks", 2, 0, 2, 7},
-                             Mode{"fresh", 3, kFreshFrames, 3, 5}, Mode{"single", 4, kSingle, 2, 12}}) {
-      const HiddenStates hidden = FuzzHidden(RandomBytes(200, mode.chunk), mode.batch, 12);
+    for (FrameSeed mode : {FrameSeed{"tokens", 2, 0, 1, 1}, FrameSeed{"chunks", 2, 0, 2, 7},
+                           FrameSeed{"fresh", 3, kFreshFrames, 3, 5}, FrameSeed{"single", 4, kSingle, 2, 12}}) {
       std::vector<int32_t> ids;
       for (uint64_t i = 0; i < mode.batch * 12 && context.ids > 0; ++i) ids.push_back(static_cast<int32_t>(i % 12 % 5));
-      const auto flags = static_cast<uint16_t>(mode.flags | (context.carried ? kIdsInStream : 0));
-      StreamWriter writer = OrThrow(StreamWriter::ToMemory(context.codec.Header(DType::kF16, flags)));
-      OrThrow(EncodeHidden(context.codec, hidden, mode.chunk, writer, {.point = 1}, ids));
-      OrThrow(writer.Finish());
-      std::vector<uint8_t> input = writer.Take();
-      input.erase(input.begin(), input.begin() + kStreamHeaderSize - 1);
-      input[0] = static_cast<uint8_t>(mode.mode * kFuzzContexts + kind);
-      seeds.Add(std::string(mode.name) + "-" + std::to_string(kind), input);
+      mode.mode = static_cast<uint8_t>(mode.mode * kFuzzContexts + kind);
+      if (context.carried) mode.flags |= kIdsInStream;
+      seeds.Add(std::string(mode.name) + "-" + std::to_string(kind), FramesOf(context.codec, mode, {.point = 1}, ids));
     }
     for (const uint8_t mode : {0, 1}) {
       std::vector<uint8_t> input = RandomBytes(160, kind);

@@ -32,16 +32,10 @@ void AddRow(FuzzInput& input, Case& made) {
   weights.back() = uint64_t{input.Byte()} << input.InRange(0, 31);
   const Result<FrequencyTable> table = FrequencyTable::FromWeights(weights, precision);
   FUZZ_REQUIRE(table.ok());
-  const size_t base = row * kKernelRowStride;
-  made.tables.entries.resize(base + kKernelRowStride);
-  made.tables.starts.resize(base + kKernelRowStride + kKernelSlack);
   for (size_t symbol = 0; symbol < table->size(); ++symbol) {
-    const Interval interval = table->At(symbol);
-    made.tables.entries[base + symbol] = PackEncoderEntry(interval, symbol % 7 == 0);
-    made.tables.starts[base + symbol] = static_cast<uint16_t>(interval.start);
-    made.tables.starts[base + symbol + 1] = static_cast<uint16_t>(interval.start + interval.freq);
-    made.tables.owners.insert(made.tables.owners.end(), interval.freq, static_cast<uint8_t>(symbol));
+    made.tables.Add(row, static_cast<uint8_t>(symbol), table->At(symbol), symbol % 7 == 0);
   }
+  made.tables.FinishRow(row);
   made.symbols_of_row.push_back(table->size());
 }
 
@@ -49,7 +43,9 @@ Case Draw(FuzzInput& input) {
   Case made;
   made.tables.precision = static_cast<int>(input.InRange(kMinKernelPrecision, kMaxKernelPrecision));
   made.lanes = static_cast<int>(input.InRange(1, 64));
-  for (uint32_t rows = input.InRange(1, 4); rows > 0; --rows) AddRow(input, made);
+  const uint32_t rows = input.InRange(1, 4);
+  made.tables.Resize(rows);
+  for (uint32_t row = 0; row < rows; ++row) AddRow(input, made);
   for (int lane = 0; lane < made.lanes; ++lane) {
     made.states.push_back((uint32_t{1} << 15) + input.Word() % ((uint32_t{1} << 31) - (uint32_t{1} << 15)));
   }

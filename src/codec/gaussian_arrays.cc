@@ -206,9 +206,8 @@ size_t GaussianArrayDecoder::RunKernel() {
 uint8_t GaussianArrayDecoder::PopSymbol(size_t i) {
   const RansKernelTables& tables = tables_.kernel_tables();
   const size_t row = block_.rows[i];
-  const uint8_t symbol = tables.owners[(row << tables.precision) + decoder_.Peek()];
-  const uint16_t* const start = tables.starts.data() + row * kKernelRowStride + symbol;
-  decoder_.Advance({start[0], uint32_t{start[1]} - start[0]});
+  const uint8_t symbol = tables.SymbolAt(row, decoder_.Peek());
+  decoder_.Advance(tables.IntervalOf(row, symbol));
   return symbol;
 }
 

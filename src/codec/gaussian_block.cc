@@ -114,30 +114,27 @@ Result<GaussianArrayTables> GaussianArrayTables::Create(int precision, int offse
   SLUICE_ASSIGN_OR_RETURN(GaussianTables tables, GaussianTables::Create(precision, offsets));
   GaussianArrayTables made(std::move(tables));
   const auto rows = static_cast<size_t>(kGaussianScales * offsets);
-  made.kernel_tables_.precision = precision;
-  made.kernel_tables_.entries.resize(rows * kKernelRowStride);
-  made.kernel_tables_.starts.resize(rows * kKernelRowStride + kKernelSlack);
-  made.kernel_tables_.owners.resize(rows << precision);
+  RansKernelTables& kernel_tables = made.kernel_tables_;
+  kernel_tables.precision = precision;
+  kernel_tables.escapes = true;
+  kernel_tables.Resize(rows);
   for (size_t row = 0; row < rows; ++row) made.PackRow(row);
   return made;
 }
 
+// Bytes without a value of their own are those of values that escape.
 void GaussianArrayTables::PackRow(size_t row) {
   const StaticTable& table = TableOfRow(row);
   const FrequencyTable& frequencies = table.frequency_table();
+  const Interval escape = frequencies.At(table.count());
   uint64_t* const entries = kernel_tables_.entries.data() + row * kKernelRowStride;
-  uint16_t* const starts = kernel_tables_.starts.data() + row * kKernelRowStride;
-  uint8_t* const owners = kernel_tables_.owners.data() + (row << precision());
-  for (size_t byte = 0; byte < kKernelSymbols; ++byte) {
-    const size_t symbol = byte == 0 ? table.count() : table.SymbolOf(static_cast<int32_t>(byte) - kKernelCenter);
-    const Interval interval = frequencies.At(symbol);
-    const bool escapes = symbol == table.count();
-    entries[byte] = PackEncoderEntry(interval, escapes);
-    if (escapes && byte != 0) continue;
-    starts[byte] = static_cast<uint16_t>(interval.start);
-    starts[byte + 1] = static_cast<uint16_t>(interval.start + interval.freq);
-    std::fill_n(owners + interval.start, interval.freq, static_cast<uint8_t>(byte));
+  std::fill_n(entries, kKernelSymbols, PackEncoderEntry(escape, true));
+  for (size_t byte = 1; byte < kKernelSymbols; ++byte) {
+    const size_t symbol = table.SymbolOf(static_cast<int32_t>(byte) - kKernelCenter);
+    if (symbol != table.count()) kernel_tables_.Add(row, static_cast<uint8_t>(byte), frequencies.At(symbol), false);
   }
+  kernel_tables_.Add(row, 0, escape, true);
+  kernel_tables_.FinishRow(row);
 }
 
 Status GaussianParameters::Check(size_t count) const {

@@ -15,22 +15,8 @@ void PrependOne(const RansKernelTables& tables, uint16_t row, uint8_t symbol, Ra
 }
 
 void TakeOne(const RansKernelTables& tables, uint16_t row, RansDecoder& decoder, uint8_t* symbol) {
-  *symbol = tables.owners[(size_t{row} << tables.precision) + decoder.Peek()];
-  const uint16_t* const start = tables.starts.data() + row * kKernelRowStride + *symbol;
-  decoder.Advance({start[0], uint32_t{start[1]} - start[0]});
-}
-
-void PackTable(const FrequencyTable& table, size_t row, RansKernelTables& packed) {
-  uint64_t* const entries = packed.entries.data() + row * kKernelRowStride;
-  uint16_t* const starts = packed.starts.data() + row * kKernelRowStride;
-  uint8_t* const owners = packed.owners.data() + (row << packed.precision);
-  for (size_t symbol = 0; symbol < table.size(); ++symbol) {
-    const Interval interval = table.At(symbol);
-    entries[symbol] = PackEncoderEntry(interval, false);
-    starts[symbol] = static_cast<uint16_t>(interval.start);
-    starts[symbol + 1] = static_cast<uint16_t>(interval.start + interval.freq);
-    std::fill_n(owners + interval.start, interval.freq, static_cast<uint8_t>(symbol));
-  }
+  *symbol = tables.SymbolAt(row, decoder.Peek());
+  decoder.Advance(tables.IntervalOf(row, *symbol));
 }
 
 }  // namespace
@@ -38,11 +24,12 @@ void PackTable(const FrequencyTable& table, size_t row, RansKernelTables& packed
 RansKernelTables PackResidualTables(const ChunkModel& model) {
   RansKernelTables packed;
   packed.precision = kActivationPrecision;
-  packed.entries.resize(kResidualTables * kKernelRowStride);
-  packed.starts.resize(kResidualTables * kKernelRowStride + kKernelSlack);
-  packed.owners.resize(kResidualTables << kActivationPrecision);
+  packed.Resize(kResidualTables);
   for (size_t row = 0; row < kResidualTables; ++row) {
-    if (model.residual[row]) PackTable(model.residual[row]->frequencies, row, packed);
+    if (!model.residual[row]) continue;
+    const FrequencyTable& table = model.residual[row]->frequencies;
+    for (size_t s = 0; s < table.size(); ++s) packed.Add(row, static_cast<uint8_t>(s), table.At(s), false);
+    packed.FinishRow(row);
   }
   return packed;
 }

@@ -130,17 +130,19 @@ HWY_INLINE V32 MulHigh(D32 d, V32 a, V32 b) {
   return hn::OddEven(hn::BitCast(d, odd), hn::BitCast(d, hn::ShiftRight<32>(hn::BitCast(d64, even))));
 }
 
-/// Two vectors of 64-bit entries, half of `kVectorLanes` each, from scalar loads.
-struct Entries {
-  V32 reciprocal;
-  V32 packed;
+/// The lower and the upper halves of 64-bit values, `kVectorLanes` each, from scalar loads.
+struct Halves {
+  V32 lower;
+  V32 upper;
 };
 
-HWY_INLINE Entries LoadEntries(D32 d, const uint64_t* entries, const Addresses& at) {
+/// Data: what begins at from[at[i]], for each lane i.
+template <typename T, typename At>
+HWY_INLINE Halves LoadHalves(D32 d, const T* from, const At& at) {
 #if HWY_TARGET <= HWY_AVX2
   const auto pair = [&](size_t i) HWY_ATTR {
-    const __m128i low = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(entries + at[i]));
-    return _mm_castps_si128(_mm_loadh_pi(_mm_castsi128_ps(low), reinterpret_cast<const __m64*>(entries + at[i + 1])));
+    const __m128i low = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from + at[i]));
+    return _mm_castps_si128(_mm_loadh_pi(_mm_castsi128_ps(low), reinterpret_cast<const __m64*>(from + at[i + 1])));
   };
   const __m256i first = _mm256_inserti128_si256(_mm256_castsi128_si256(pair(0)), pair(4), 1);   // 0 1 4 5
   const __m256i second = _mm256_inserti128_si256(_mm256_castsi128_si256(pair(2)), pair(6), 1);  // 2 3 6 7
@@ -150,8 +152,8 @@ HWY_INLINE Entries LoadEntries(D32 d, const uint64_t* entries, const Addresses& 
           V32{_mm256_castps_si256(_mm256_shuffle_ps(a, b, 0xDD))}};
 #elif HWY_ARCH_X86
   const auto pair = [&](size_t i) HWY_ATTR {
-    const __m128i low = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(entries + at[i]));
-    return _mm_loadh_pi(_mm_castsi128_ps(low), reinterpret_cast<const __m64*>(entries + at[i + 1]));
+    const __m128i low = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from + at[i]));
+    return _mm_loadh_pi(_mm_castsi128_ps(low), reinterpret_cast<const __m64*>(from + at[i + 1]));
   };
   const __m128 a = pair(0), b = pair(2);
   (void)d;
@@ -159,27 +161,9 @@ HWY_INLINE Entries LoadEntries(D32 d, const uint64_t* entries, const Addresses& 
 #else
   const hn::Full128<uint64_t> d64;
   uint64_t loaded[4];
-  for (size_t i = 0; i < 4; ++i) loaded[i] = entries[at[i]];
+  for (size_t i = 0; i < 4; ++i) std::memcpy(loaded + i, from + at[i], sizeof(uint64_t));
   const auto a = hn::BitCast(d, hn::LoadU(d64, loaded)), b = hn::BitCast(d, hn::LoadU(d64, loaded + 2));
   return {hn::ConcatEven(d, b, a), hn::ConcatOdd(d, b, a)};
-#endif
-}
-
-/// A vector of 32-bit values from scalar loads at 16-bit places.
-HWY_INLINE V32 LoadPairs(const uint16_t* from, const size_t* at) {
-  const auto load = [&](size_t i) HWY_ATTR {
-    uint32_t value;
-    std::memcpy(&value, from + at[i], sizeof(value));
-    return static_cast<int>(value);
-  };
-#if HWY_TARGET <= HWY_AVX2
-  return V32{_mm256_set_epi32(load(7), load(6), load(5), load(4), load(3), load(2), load(1), load(0))};
-#elif HWY_ARCH_X86
-  return V32{_mm_set_epi32(load(3), load(2), load(1), load(0))};
-#else
-  const uint32_t loaded[4] = {static_cast<uint32_t>(load(0)), static_cast<uint32_t>(load(1)),
-                              static_cast<uint32_t>(load(2)), static_cast<uint32_t>(load(3))};
-  return hn::LoadU(D32(), loaded);
 #endif
 }
 
@@ -207,12 +191,12 @@ size_t Encode(const RansEncodeBatch& batch) {
       end -= kVectorLanes;
       const V32 row = hn::PromoteTo(d, hn::LoadU(D16(), rows + end));
       const Addresses at(hn::Add(hn::Mul(row, stride), hn::PromoteTo(d, hn::LoadU(D8(), symbols + end))));
-      const Entries entry = LoadEntries(d, entries, at);
-      const V32 reciprocal = hn::Or(entry.reciprocal, top);
-      const unsigned marked = MaskBits(d, hn::Ne(entry.reciprocal, reciprocal));
+      const Halves entry = LoadHalves(d, entries, at);
+      const V32 reciprocal = hn::Or(entry.lower, top);
+      const unsigned marked = MaskBits(d, hn::Ne(entry.lower, reciprocal));
       marks[end / 4] = static_cast<uint8_t>(marked & 15);
       if (kVectorLanes == 8) marks[end / 4 + 1] = static_cast<uint8_t>(marked >> 4);
-      const V32 freq = hn::And(entry.packed, field);
+      const V32 freq = hn::And(entry.upper, field);
       V32 x = hn::Load(d, states + lane);
       const V32 limit = hn::ShiftLeftSame(freq, 31 - precision);
       const auto full = hn::Not(hn::Gt(hn::BitCast(di, limit), hn::BitCast(di, x)));
@@ -223,8 +207,8 @@ size_t Encode(const RansEncodeBatch& batch) {
       hn::StoreU(hn::BitCast(Words8(), packed), Words8(), words);
       words += std::popcount(bits);
       x = hn::IfThenElse(full32, hn::ShiftRight<16>(x), x);
-      const V32 quotient = hn::Shr(MulHigh(d, hn::Add(x, x), reciprocal), hn::ShiftRight<28>(entry.packed));
-      const V32 start = hn::And(hn::ShiftRight<14>(entry.packed), field);
+      const V32 quotient = hn::Shr(MulHigh(d, hn::Add(x, x), reciprocal), hn::ShiftRight<28>(entry.upper));
+      const V32 start = hn::And(hn::ShiftRight<14>(entry.upper), field);
       x = hn::Add(hn::Add(x, start), hn::Mul(quotient, hn::Sub(total, freq)));
       hn::Store(x, d, states + lane);
     }
@@ -233,56 +217,117 @@ size_t Encode(const RansEncodeBatch& batch) {
   return static_cast<size_t>(words - batch.words);
 }
 
-RansDecodeProgress Decode(const RansDecodeBatch& batch) {
+/// What the slots of a vector decode to: symbols, and the slot before and the last slot of their intervals.
+struct Found {
+  V32 symbol;
+  V32 before;
+  V32 last;
+};
+
+/// Goes on from symbols whose intervals end before their slots.
+HWY_NOINLINE void Walk(const RansKernelTables& tables, V32 row, V32 slot, Found& found) {
+  const D32 d;
+  HWY_ALIGN uint32_t rows[kVectorLanes], slots[kVectorLanes], symbols[kVectorLanes], before[kVectorLanes],
+      last[kVectorLanes];
+  hn::Store(row, d, rows);
+  hn::Store(slot, d, slots);
+  hn::Store(found.symbol, d, symbols);
+  hn::Store(found.before, d, before);
+  hn::Store(found.last, d, last);
+  for (size_t k = 0; k < kVectorLanes; ++k) {
+    const uint16_t* const starts = tables.starts.data() + rows[k] * kKernelRowStride;
+    while (slots[k] > last[k]) {
+      ++symbols[k];
+      before[k] = last[k];
+      last[k] = starts[symbols[k] + 1] - 1u;
+    }
+  }
+  found = {hn::Load(d, symbols), hn::Load(d, before), hn::Load(d, last)};
+}
+
+/// Looks into a bucket. False when some slot lies behind its three symbols.
+HWY_INLINE bool Find(D32 d, const Halves& bucket, V32 slot, Found& found) {
+  const DI32 di;
+  const V32 field = hn::Set(d, (1u << 14) - 1), one = hn::Set(d, 1);
+  const V32 first = hn::And(hn::ShiftRight<14>(bucket.lower), field), second = hn::And(bucket.upper, field);
+  const auto behind = [&](V32 last)
+                          HWY_ATTR { return hn::RebindMask(d, hn::Gt(hn::BitCast(di, slot), hn::BitCast(di, last))); };
+  const auto past_first = behind(first), past_second = behind(second);
+  const V32 symbol =
+      hn::Or(hn::ShiftRight<28>(bucket.lower), hn::And(hn::ShiftRight<24>(bucket.upper), hn::Set(d, 0xF0)));
+  const V32 passed = hn::Add(hn::VecFromMask(d, past_first), hn::VecFromMask(d, past_second));
+  const V32 before_first = hn::Sub(hn::And(bucket.lower, field), one);
+  const V32 third = hn::And(hn::ShiftRight<14>(bucket.upper), field);
+  found.symbol = hn::Sub(symbol, passed);
+  found.before = hn::IfThenElse(past_second, second, hn::IfThenElse(past_first, first, before_first));
+  found.last = hn::IfThenElse(past_second, third, hn::IfThenElse(past_first, second, first));
+  return hn::AllFalse(d, behind(found.last));
+}
+
+/// `kVectors` vectors of lanes, each step for all of them before the next: what they wait for overlaps.
+template <size_t kVectors>
+HWY_INLINE RansDecodeProgress DecodeRounds(const RansDecodeBatch& batch) {
+  const RansKernelTables& tables = batch.tables;
   const auto lanes = static_cast<size_t>(batch.lanes);
-  if (lanes % kVectorLanes != 0) return PlainRansKernels().decode(batch);
   const D32 d;
   const DI32 di;
-  const int precision = batch.tables.precision;
-  const uint16_t* const starts = batch.tables.starts.data();
-  const uint8_t* const owners = batch.tables.owners.data();
-  const uint16_t* const rows = batch.rows;
-  uint8_t* const symbols = batch.symbols;
-  const size_t count = batch.count;
+  const int precision = tables.precision, size_bits = precision - tables.bucket_bits;
   const V32 mask = hn::Set(d, (1u << precision) - 1);
-  const V32 low = hn::Set(d, 0xFFFF);
-  const V32 stride = hn::Set(d, static_cast<uint32_t>(kKernelRowStride));
+  const V32 all = mask;  // the last slot
+  const V32 one = hn::Set(d, 1);
+  const V32 escapes = hn::Set(d, tables.escapes ? 0xFFFFFFFFu : 0);
   const auto least = hn::Set(di, 1 << 15);
   const uint8_t* words = batch.words;
   const uint8_t* const end = words + 2 * batch.word_count;
   HWY_ALIGN uint32_t states[64];
   std::memcpy(states, batch.states, lanes * sizeof(uint32_t));
   size_t i = 0;
-  while (i < count && static_cast<size_t>(end - words) >= 2 * (lanes + kVectorLanes)) {
-    for (size_t lane = 0; lane < lanes; lane += kVectorLanes, i += kVectorLanes) {
-      V32 x = hn::Load(d, states + lane);
-      const V32 slot = hn::And(x, mask);
-      const V32 row = hn::PromoteTo(d, hn::LoadU(D16(), rows + i));
-      const Addresses row_at(hn::Mul(row, stride));
-      HWY_ALIGN uint32_t owner_at[kVectorLanes];
-      hn::Store(hn::Or(hn::ShiftLeftSame(row, precision), slot), d, owner_at);
-      size_t start_at[kVectorLanes];
-      for (size_t k = 0; k < kVectorLanes; ++k) {
-        const uint8_t symbol = owners[owner_at[k]];
-        symbols[i + k] = symbol;
-        start_at[k] = row_at[k] + symbol;
+  while (i < batch.count && static_cast<size_t>(end - words) >= 2 * (lanes + kVectorLanes)) {
+    for (size_t lane = 0; lane < lanes; lane += kVectors * kVectorLanes) {
+      V32 x[kVectors], slot[kVectors], row[kVectors];
+      HWY_ALIGN uint32_t bucket_at[kVectors * kVectorLanes];
+      for (size_t v = 0; v < kVectors; ++v) {
+        x[v] = hn::Load(d, states + lane + v * kVectorLanes);
+        slot[v] = hn::And(x[v], mask);
+        row[v] = hn::PromoteTo(d, hn::LoadU(D16(), batch.rows + i + v * kVectorLanes));
+        const V32 at = hn::Or(hn::ShiftLeftSame(row[v], tables.bucket_bits), hn::ShiftRightSame(slot[v], size_bits));
+        hn::Store(at, d, bucket_at + v * kVectorLanes);
       }
-      const V32 pair = LoadPairs(starts, start_at);
-      const V32 start = hn::And(pair, low);
-      const V32 freq = hn::Sub(hn::ShiftRight<16>(pair), start);
-      x = hn::Add(hn::Mul(freq, hn::ShiftRightSame(x, precision)), hn::Sub(slot, start));
-      const auto empty = hn::RebindMask(d, hn::Gt(least, hn::BitCast(di, x)));
-      const unsigned bits = MaskBits(d, empty);
-      const auto spread =
-          hn::TableLookupBytes(hn::LoadU(Bytes16(), words), hn::Load(Bytes16(), kShuffles.spread[bits].data()));
-      words += 2 * std::popcount(bits);
-      const V32 taken = hn::PromoteTo(d, FromBytes(spread));
-      x = hn::IfThenElse(empty, hn::Or(hn::ShiftLeft<16>(x), taken), x);
-      hn::Store(x, d, states + lane);
+      asm volatile("" : "+m"(bucket_at));
+      unsigned bits[kVectors];
+      for (size_t v = 0; v < kVectors; ++v) {
+        Found found;
+        const Halves bucket = LoadHalves(d, tables.buckets.data(), bucket_at + v * kVectorLanes);
+        if (HWY_UNLIKELY(!Find(d, bucket, slot[v], found))) Walk(tables, row[v], slot[v], found);
+        const V32 escaped = hn::And(escapes, hn::VecFromMask(d, hn::Eq(found.last, all)));
+        const auto symbol = hn::BitCast(di, hn::AndNot(escaped, found.symbol));
+        hn::StoreU(hn::DemoteTo(D8(), symbol), D8(), batch.symbols + i + v * kVectorLanes);
+        const V32 freq = hn::Sub(found.last, found.before);
+        const V32 within = hn::Sub(hn::Sub(slot[v], found.before), one);
+        x[v] = hn::Add(hn::Mul(freq, hn::ShiftRightSame(x[v], precision)), within);
+        bits[v] = MaskBits(d, hn::RebindMask(d, hn::Gt(least, hn::BitCast(di, x[v]))));
+      }
+      for (size_t v = 0; v < kVectors; ++v) {
+        const auto empty = hn::RebindMask(d, hn::Gt(least, hn::BitCast(di, x[v])));
+        const auto spread =
+            hn::TableLookupBytes(hn::LoadU(Bytes16(), words), hn::Load(Bytes16(), kShuffles.spread[bits[v]].data()));
+        words += 2 * std::popcount(bits[v]);
+        const V32 taken = hn::PromoteTo(d, FromBytes(spread));
+        x[v] = hn::IfThenElse(empty, hn::Or(hn::ShiftLeft<16>(x[v]), taken), x[v]);
+        hn::Store(x[v], d, states + lane + v * kVectorLanes);
+      }
+      i += kVectors * kVectorLanes;
     }
   }
   std::memcpy(batch.states, states, lanes * sizeof(uint32_t));
   return {i, static_cast<size_t>(words - batch.words) / 2};
+}
+
+RansDecodeProgress Decode(const RansDecodeBatch& batch) {
+  const auto lanes = static_cast<size_t>(batch.lanes);
+  if (lanes % kVectorLanes != 0) return PlainRansKernels().decode(batch);
+  if (lanes % (4 * kVectorLanes) == 0) return DecodeRounds<4>(batch);
+  return lanes % (2 * kVectorLanes) == 0 ? DecodeRounds<2>(batch) : DecodeRounds<1>(batch);
 }
 
 [[maybe_unused]] const RansKernels& TargetKernels() {

@@ -37,15 +37,45 @@ constexpr Interval EncoderEntryInterval(uint64_t entry) {
 }
 constexpr bool EncoderEntryMarked(uint64_t entry) { return (entry >> 31 & 1) == 0; }
 
+/// What a decoder finds in a bucket of slots: the symbol of its first slot, 8 bits; where that symbol's interval
+/// begins, 14 bits; and the last slots of that interval and of the two behind it, 14 bits each (the last of all slots
+/// where there are no more). One load is enough for nearly every slot.
+constexpr uint64_t PackBucket(uint8_t symbol, uint32_t start, uint32_t last, uint32_t second_last,
+                              uint32_t third_last) {
+  const uint32_t lower = start | last << 14 | static_cast<uint32_t>(symbol & 15) << 28;
+  const uint32_t upper = second_last | third_last << 14 | static_cast<uint32_t>(symbol >> 4) << 28;
+  return lower | uint64_t{upper} << 32;
+}
+
 /// What the kernels know of a set of tables: for each row 256 symbols. A symbol without an interval is not decoded.
-/// Data: `entries` [rows * kKernelRowStride] of PackEncoderEntry, `starts` [rows * kKernelRowStride + kKernelSlack]
-/// with the start of each symbol and, behind it, that of the next one; `owners` [rows << precision] the symbol of each
-/// slot.
+///
+/// A slot's symbol is found in its bucket, and where a bucket holds more than three by walking on. So symbols lie next
+/// to each other in the order of their intervals; with `escapes` the last interval of every row is that of symbol 0,
+/// which is reached as the symbol behind the last, and there is no symbol 1. Data: `entries` [rows * kKernelRowStride]
+/// of PackEncoderEntry, `starts` [rows * kKernelRowStride + kKernelSlack] with the start of each symbol and, behind it,
+/// that of the next one; `buckets` [rows << bucket_bits] of PackBucket; `owners` [rows << precision] the symbol of every
+/// slot, where that is no more than 1 MiB: plain C++ is faster by it.
 struct RansKernelTables {
   int precision = 0;
+  int bucket_bits = 0;  ///< a row has 2^bucket_bits buckets of slots
+  bool escapes = false;
   std::vector<uint64_t> entries;
   std::vector<uint16_t> starts;
+  std::vector<uint64_t> buckets;
   std::vector<uint8_t> owners;
+
+  /// Room for `rows` without a symbol, with as many buckets as stay in a cache. Needs: precision is set.
+  void Resize(size_t rows);
+  /// Gives a symbol of a row its interval. Needs: symbols come in the order of their intervals, FinishRow behind them.
+  void Add(size_t row, uint8_t symbol, Interval interval, bool marked);
+  void FinishRow(size_t row);
+
+  /// Whose interval holds the slot.
+  uint8_t SymbolAt(size_t row, uint32_t slot) const;
+  Interval IntervalOf(size_t row, uint8_t symbol) const {
+    const uint16_t* const start = starts.data() + row * kKernelRowStride + symbol;
+    return {start[0], uint32_t{start[1]} - start[0]};
+  }
 };
 
 /// Whole rounds of lanes to encode. Element i belongs to lane i mod lanes.

@@ -3,6 +3,7 @@
 // 1 no special case. Giving a word up and taking one are selections by mask, not branches: whether a state needs it is
 // as good as random, and compilers left to choose take the branch.
 #include <algorithm>
+#include <bit>
 
 #include "base/bytes.h"
 #include "simd/rans_kernels.h"
@@ -17,6 +18,8 @@ constexpr int kMaxLanes = 64;
 
 /// All ones for a difference below zero. Range: the numbers are below 2^31.
 uint32_t SignMask(uint32_t difference) { return static_cast<uint32_t>(static_cast<int32_t>(difference) >> 31); }
+
+uint8_t BucketSymbol(uint64_t bucket) { return static_cast<uint8_t>((bucket >> 28 & 15) | (bucket >> 60) << 4); }
 
 /// Either of two values without a branch.
 uint32_t Select(uint32_t mask, uint32_t yes, uint32_t no) { return no ^ ((no ^ yes) & mask); }
@@ -58,13 +61,14 @@ size_t EncodePlain(const RansEncodeBatch& batch) {
   return static_cast<size_t>(words - batch.words);
 }
 
-RansDecodeProgress DecodePlain(const RansDecodeBatch& batch) {
+template <typename Find>
+RansDecodeProgress DecodeBy(const RansDecodeBatch& batch, Find&& find) {
   const auto lanes = static_cast<size_t>(batch.lanes);
   const size_t count = batch.count;
   const int precision = batch.tables.precision;
   const uint32_t mask = (uint32_t{1} << precision) - 1;
   const uint16_t* const starts = batch.tables.starts.data();
-  const uint8_t* const owners = batch.tables.owners.data();
+  const uint32_t escapes = batch.tables.escapes ? ~uint32_t{0} : 0;
   const uint16_t* const rows = batch.rows;
   uint8_t* const symbols = batch.symbols;
   const uint8_t* words = batch.words;
@@ -74,13 +78,12 @@ RansDecodeProgress DecodePlain(const RansDecodeBatch& batch) {
   size_t i = 0;
   while (i<count&& static_cast<size_t>(end - words)> 2 * lanes) {
     for (size_t lane = 0; lane < lanes; ++lane, ++i) {
-      const uint32_t row = rows[i];
       uint32_t x = states[lane];
       const uint32_t slot = x & mask;
-      const uint8_t symbol = owners[(size_t{row} << precision) + slot];
-      const auto pair = LoadLe<uint32_t>(starts + row * kKernelRowStride + symbol);
+      const uint32_t symbol = find(rows[i], slot);
+      const auto pair = LoadLe<uint32_t>(starts + rows[i] * kKernelRowStride + symbol);
       const uint32_t start = pair & 0xFFFF;
-      symbols[i] = symbol;
+      symbols[i] = static_cast<uint8_t>(Select(escapes & SignMask(mask - (pair >> 16)), 0, symbol));
       x = ((pair >> 16) - start) * (x >> precision) + slot - start;
       const uint32_t empty = SignMask(x - kLeast);
       x = Select(empty, x << 16 | LoadLe<uint16_t>(words), x);
@@ -92,7 +95,74 @@ RansDecodeProgress DecodePlain(const RansDecodeBatch& batch) {
   return {i, static_cast<size_t>(words - batch.words) / 2};
 }
 
+RansDecodeProgress DecodePlain(const RansDecodeBatch& batch) {
+  const RansKernelTables& tables = batch.tables;
+  if (!tables.owners.empty()) {
+    const uint8_t* const owners = tables.owners.data();
+    const int precision = tables.precision;
+    return DecodeBy(batch, [=](size_t row, uint32_t slot) -> uint32_t { return owners[(row << precision) + slot]; });
+  }
+  const uint64_t* const buckets = tables.buckets.data();
+  const uint16_t* const starts = tables.starts.data();
+  const int bucket_bits = tables.bucket_bits, size_bits = tables.precision - bucket_bits;
+  return DecodeBy(batch, [=](size_t row, uint32_t slot) -> uint32_t {
+    uint32_t symbol = BucketSymbol(buckets[(row << bucket_bits) + (slot >> size_bits)]);
+    const uint16_t* const start = starts + row * kKernelRowStride;
+    while (slot >= start[symbol + 1]) ++symbol;
+    return symbol;
+  });
+}
+
 }  // namespace
+
+void RansKernelTables::Resize(size_t rows) {
+  constexpr int kMostBits = 9, kAllBits = 16;  // 2^16 buckets are half a MiB
+  bucket_bits = std::min({precision, kMostBits, std::max(1, kAllBits - static_cast<int>(std::bit_width(rows - 1)))});
+  entries.assign(rows * kKernelRowStride, 0);
+  starts.assign(rows * kKernelRowStride + kKernelSlack, 0);
+  buckets.assign(rows << bucket_bits, 0);
+  constexpr size_t kMostOwners = 1 << 20;
+  owners.assign(rows << precision <= kMostOwners ? rows << precision : 0, 0);
+}
+
+void RansKernelTables::Add(size_t row, uint8_t symbol, Interval interval, bool marked) {
+  entries[row * kKernelRowStride + symbol] = PackEncoderEntry(interval, marked);
+  uint16_t* const start = starts.data() + row * kKernelRowStride + symbol;
+  start[0] = static_cast<uint16_t>(interval.start);
+  start[1] = static_cast<uint16_t>(interval.start + interval.freq);
+  // The escape is also the symbol behind the last: this is where it ends.
+  if (escapes && symbol > 0) start[2] = static_cast<uint16_t>(uint32_t{1} << precision);
+  if (!owners.empty()) {
+    std::fill_n(owners.begin() + static_cast<ptrdiff_t>((row << precision) + interval.start), interval.freq, symbol);
+  }
+  const int size_bits = precision - bucket_bits;
+  uint64_t* const bucket = buckets.data() + (row << bucket_bits);
+  const auto first_bucket = [size_bits](uint32_t slot) { return (slot + (1u << size_bits) - 1) >> size_bits; };
+  for (uint32_t b = first_bucket(interval.start); b < first_bucket(interval.start + interval.freq); ++b) {
+    bucket[b] = PackBucket(symbol, 0, 0, 0, 0);
+  }
+}
+
+void RansKernelTables::FinishRow(size_t row) {
+  const uint32_t total = uint32_t{1} << precision;
+  const uint16_t* const start = starts.data() + row * kKernelRowStride;
+  for (size_t b = row << bucket_bits; b < (row + 1) << bucket_bits; ++b) {
+    const uint8_t symbol = BucketSymbol(buckets[b]);
+    uint32_t lasts[3] = {total - 1, total - 1, total - 1};
+    for (uint32_t k = 0; k < 3; ++k) {
+      lasts[k] = start[symbol + k + 1] - 1u;
+      if (start[symbol + k + 1] == total) break;
+    }
+    buckets[b] = PackBucket(symbol, start[symbol], lasts[0], lasts[1], lasts[2]);
+  }
+}
+
+uint8_t RansKernelTables::SymbolAt(size_t row, uint32_t slot) const {
+  uint32_t symbol = BucketSymbol(buckets[(row << bucket_bits) + (slot >> (precision - bucket_bits))]);
+  const uint16_t* const start = starts.data() + row * kKernelRowStride;
+  while (slot >= start[symbol + 1]) ++symbol;
+  return static_cast<uint8_t>(escapes && start[symbol + 1] == uint32_t{1} << precision ? 0 : symbol);
+}
 
 const RansKernels& PlainRansKernels() {
   static constexpr RansKernels kernels = {"plain", EncodePlain, DecodePlain};

@@ -23,9 +23,8 @@ struct Source {
   Source(int precision, size_t count, uint32_t seed) : used(kRows) {
     std::mt19937 random(seed);
     tables.precision = precision;
-    tables.entries.resize(kRows * kKernelRowStride, PackEncoderEntry({0, 1}, true));
-    tables.starts.resize(kRows * kKernelRowStride + kKernelSlack);
-    tables.owners.resize(kRows << precision);
+    tables.escapes = seed % 2 == 0;
+    tables.Resize(seed % 3 == 0 ? 3000 : kRows);  // many rows have few buckets each
     for (size_t row = 0; row < kRows; ++row) AddRow(row, random);
     rows.resize(count + kKernelSlack);
     symbols.resize(count + kKernelSlack);
@@ -35,24 +34,23 @@ struct Source {
     }
   }
 
-  /// Contiguous symbols: one of frequency 1 beside one that owns nearly all, all 256, or some.
+  /// Contiguous symbols: one of frequency 1 beside one that owns nearly all, all 256, or some. Where the last interval
+  /// escapes, it is symbol 0's.
   void AddRow(size_t row, std::mt19937& random) {
     const uint32_t total = 1u << tables.precision;
-    const size_t size = row == 0 ? 2 : row == 1 ? 256 : 2 + random() % 200;
-    const size_t first = random() % (257 - size);
+    const size_t reserved = tables.escapes ? 2 : 0;
+    const size_t size = row == 0 ? 2 : row == 1 ? 256 - reserved : 2 + random() % 200;
+    const size_t first = reserved + random() % (257 - reserved - size);
     std::set<uint32_t> cuts = {0, row == 0 ? total - 1 : total / 2, total};
     while (cuts.size() < size + 1) cuts.insert(1 + random() % (total - 1));
     const std::vector<uint32_t> starts(cuts.begin(), cuts.end());
     for (size_t i = 0; i < size; ++i) {
-      const size_t symbol = first + i;
-      const Interval interval = {starts[i], starts[i + 1] - starts[i]};
-      used[row].push_back(static_cast<uint8_t>(symbol));
-      tables.entries[row * kKernelRowStride + symbol] = PackEncoderEntry(interval, random() % 11 == 0);
-      tables.starts[row * kKernelRowStride + symbol] = static_cast<uint16_t>(starts[i]);
-      tables.starts[row * kKernelRowStride + symbol + 1] = static_cast<uint16_t>(starts[i + 1]);
-      std::fill_n(tables.owners.begin() + static_cast<ptrdiff_t>((row << tables.precision) + interval.start),
-                  interval.freq, static_cast<uint8_t>(symbol));
+      const bool escape = tables.escapes && i + 1 == size;
+      const auto symbol = static_cast<uint8_t>(escape ? 0 : first + i);
+      used[row].push_back(symbol);
+      tables.Add(row, symbol, {starts[i], starts[i + 1] - starts[i]}, random() % 11 == 0);
     }
+    tables.FinishRow(row);
   }
   size_t count() const { return symbols.size() - kKernelSlack; }
 };

@@ -13,6 +13,7 @@
 #include "backbone/lm_score.h"
 #include "backbone/torch_setup.h"
 #include "measuring.h"
+#include "neural/codec_shape.h"
 #include "neural/learned_codec.h"
 #include "train/adamw.h"
 #include "train/distortion_loss.h"
@@ -51,7 +52,7 @@ double SgemmFlops() {
 double BlockMacs(int64_t in, int64_t out, int64_t tokens, const BlockOptions& options) {
   double macs = in != out ? static_cast<double>(in * out) : 0;
   if (options.attention) macs += static_cast<double>(4 * in * in + 2 * tokens * in);
-  if (options.mlp) macs += static_cast<double>(8 * out * out);
+  macs += static_cast<double>(2 * options.mlp * out * out);
   return macs;
 }
 
@@ -59,12 +60,13 @@ double CodecMacs(const CodecConfig& config, int64_t tokens) {
   std::vector<int64_t> widths = {config.width};
   widths.insert(widths.end(), config.widths.begin(), config.widths.end());
   widths.push_back(config.hyper_channels);
+  const int64_t last_ratio = config.last_mlp ? config.last_mlp_ratio : 0;
   double macs = 0;
   for (size_t i = 1; i < widths.size(); ++i) {
     const bool last = i == 1;  // of the synthesis, which runs the same widths backwards
-    macs += BlockMacs(widths[i - 1], widths[i], tokens, {config.attention, true});
+    macs += BlockMacs(widths[i - 1], widths[i], tokens, {.attention = config.attention});
     macs += BlockMacs(widths[i], last ? 2 * config.width : widths[i - 1], tokens,
-                      {config.attention, last ? config.last_mlp : true});
+                      {config.attention, last ? last_ratio : kMlpRatio});
   }
   return macs;
 }

@@ -23,10 +23,10 @@ BlockImpl::BlockImpl(int64_t in, int64_t out, int64_t heads, BlockOptions option
     attention_out_ = register_module("attention_out", NoBias(in, in, kBranchGain));
   }
   if (in != out) project_ = register_module("project", NoBias(in, out));
-  if (options.mlp) {
+  if (options.mlp > 0) {
     ln2_ = register_parameter("ln2_weight", torch::ones({out}));
-    expand_ = register_module("expand", NoBias(out, kMlpRatio * out));
-    contract_ = register_module("contract", NoBias(kMlpRatio * out, out, kBranchGain));
+    expand_ = register_module("expand", NoBias(out, options.mlp * out));
+    contract_ = register_module("contract", NoBias(options.mlp * out, out, kBranchGain));
   }
 }
 
@@ -53,7 +53,7 @@ torch::Tensor BlockImpl::Step(const torch::Tensor& u, BlockCache& cache) {
 
 torch::Tensor BlockImpl::Finish(const torch::Tensor& a) {
   const auto b = project_.is_empty() ? a : project_(a);
-  if (!options_.mlp) return b;
+  if (options_.mlp == 0) return b;
   return b + contract_(torch::gelu(expand_(WeightedNorm(b, ln2_))));
 }
 

@@ -8,7 +8,7 @@ namespace sluice {
 /// Which parts of a block exist: all of them in the paper, fewer in ablations.
 struct BlockOptions {
   bool attention = true;  ///< self-attention over the chunk
-  bool mlp = true;        ///< the MLP behind the projection
+  int64_t mlp = 4;        ///< hidden width of the MLP behind the projection over its output; 0: no MLP
   bool causal = true;     ///< a token sees those before it and itself; off: the whole chunk
   int64_t window = 0;     ///< most tokens that attention sees, itself included; 0: all
 };
@@ -36,7 +36,7 @@ class BlockCache {
 /// The transformer block B(n -> m) of the entropy model: no biases, LayerNorm with weight only, no positional encoding.
 ///
 /// a = u + Attn_causal(LN1 u);  b = P a (P: n x m, only when m != n; no residual around it);
-/// out = b + M2 gelu(M1 LN2 b), M1: m -> 4m.
+/// out = b + M2 gelu(M1 LN2 b), M1: m -> 4m, or as many times m as the options say.
 /// Data: u [B, T, n] -> [B, T, m]. Needs: heads divides n. Source: docs/codec.md, "Blocks"; arXiv 2601.22002.
 class BlockImpl : public torch::nn::Module {
  public:

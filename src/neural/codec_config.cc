@@ -90,6 +90,7 @@ Status ReadField(const std::string& field, const json& value, CodecConfig& confi
   if (field == "gain") return ReadBool(value, field, config.gain);
   if (field == "residual") return ReadBool(value, field, config.residual);
   if (field == "last_mlp") return ReadBool(value, field, config.last_mlp);
+  if (field == "last_mlp_ratio") return ReadInt(value, field, config.last_mlp_ratio);
   if (field == "attention") return ReadBool(value, field, config.attention);
   if (field == "channel_prior") return ReadBool(value, field, config.channel_prior);
   if (field == "stream_per_token") return ReadBool(value, field, config.stream_per_token);
@@ -152,6 +153,7 @@ nlohmann::json CodecConfig::ToJson() const {
           {"residual", residual},
           {"mean_steps", mean_steps},
           {"last_mlp", last_mlp},
+          {"last_mlp_ratio", last_mlp_ratio},
           {"attention", attention},
           {"causal", causal},
           {"window", window},
@@ -176,9 +178,9 @@ Status CodecConfig::Set(const std::string& assignment) {
   const size_t equals = assignment.find('=');
   const std::string field = assignment.substr(0, equals);
   static constexpr const char* kSwitches[] = {
-      "widths",      "hyper_channels",   "transform",     "gain",    "residual", "mean_steps", "last_mlp",
-      "attention",   "causal",           "window",        "density", "prior",    "sigma",      "channel_prior",
-      "sigma_floor", "stream_per_token", "precision_bits"};
+      "widths",   "hyper_channels", "transform",     "gain",        "residual",         "mean_steps",
+      "last_mlp", "last_mlp_ratio", "attention",     "causal",      "window",           "density",
+      "prior",    "sigma",          "channel_prior", "sigma_floor", "stream_per_token", "precision_bits"};
   const bool known = std::any_of(std::begin(kSwitches), std::end(kSwitches), [&](const char* s) { return field == s; });
   if (equals == std::string::npos || !known) {
     return InvalidArgument(fmt::format("switch '{}': expected name=value with one of the names {}", assignment,
@@ -207,6 +209,7 @@ Status CodecConfig::Validate() const {
   }
   if (width % heads != 0) return fail(fmt::format("heads {} does not divide width {}", heads, width));
   if (mean_steps != 1 && mean_steps != 8 && mean_steps != 16) return fail("mean_steps must be 1, 8 or 16");
+  if (last_mlp_ratio < 1 || last_mlp_ratio > 4) return fail("last_mlp_ratio must be 1 to 4");
   if (precision_bits < 10 || precision_bits > 16) return fail("precision_bits must be 10 to 16");
   if (!(sigma_floor >= 0.01 && sigma_floor <= 1)) return fail("sigma_floor must be 0.01 to 1");
   if (prior == PriorKind::kDirect && (residual || stream_per_token || !attention || !causal || window > 0)) {

@@ -54,13 +54,14 @@ struct CodecConfig {
   int64_t hyper_channels = 0;   ///< h
 
   TransformKind transform = TransformKind::kFixed;
-  bool gain = true;       ///< learned gain per channel; off: one common step
-  bool residual = false;  ///< s = round(x' - mean), y = mean + s instead of y = round(x')
-  int mean_steps = 1;     ///< mean precision, steps per unit: 1 (integer part), 8 or 16
-  bool last_mlp = true;   ///< the MLP of the last synthesis block, 70 % of the parameters
-  bool attention = true;  ///< attention in every block
-  bool causal = true;     ///< off: attention sees the whole chunk, which then codes only as a whole
-  int64_t window = 0;     ///< most tokens that attention sees; 0: all of the chunk
+  bool gain = true;            ///< learned gain per channel; off: one common step
+  bool residual = false;       ///< s = round(x' - mean), y = mean + s instead of y = round(x')
+  int mean_steps = 1;          ///< mean precision, steps per unit: 1 (integer part), 8 or 16
+  bool last_mlp = true;        ///< the MLP of the last synthesis block, 70 % of the parameters
+  int64_t last_mlp_ratio = 4;  ///< its hidden width over its output, 1 to 4
+  bool attention = true;       ///< attention in every block
+  bool causal = true;          ///< off: attention sees the whole chunk, which then codes only as a whole
+  int64_t window = 0;          ///< most tokens that attention sees; 0: all of the chunk
   DensityKind density = DensityKind::kFactorized;
   PriorKind prior = PriorKind::kHyper;
   SigmaKind sigma = SigmaKind::kLinear;

@@ -68,13 +68,25 @@ TEST(CodecConfigTest, RoundTripsThroughJson) {
 }
 
 TEST(CodecConfigTest, RoundTripsEverySwitch) {
-  const std::vector<std::pair<std::string, json>> cases = {
-      {"widths=[40,8]", json{40, 8}},  {"hyper_channels=16", 16},      {"transform=learned", "learned"},
-      {"transform=none", "none"},      {"gain=false", false},          {"residual=true", true},
-      {"mean_steps=16", 16},           {"last_mlp=false", false},      {"attention=false", false},
-      {"sigma=linear", "linear"},      {"channel_prior=false", false}, {"sigma_floor=0.05", 0.05},
-      {"stream_per_token=true", true}, {"precision_bits=16", 16},      {"density=fourier", "fourier"},
-      {"prior=direct", "direct"},      {"causal=false", false},        {"window=8", 8}};
+  const std::vector<std::pair<std::string, json>> cases = {{"widths=[40,8]", json{40, 8}},
+                                                           {"hyper_channels=16", 16},
+                                                           {"transform=learned", "learned"},
+                                                           {"transform=none", "none"},
+                                                           {"gain=false", false},
+                                                           {"residual=true", true},
+                                                           {"mean_steps=16", 16},
+                                                           {"last_mlp=false", false},
+                                                           {"last_mlp_ratio=2", 2},
+                                                           {"attention=false", false},
+                                                           {"sigma=linear", "linear"},
+                                                           {"channel_prior=false", false},
+                                                           {"sigma_floor=0.05", 0.05},
+                                                           {"stream_per_token=true", true},
+                                                           {"precision_bits=16", 16},
+                                                           {"density=fourier", "fourier"},
+                                                           {"prior=direct", "direct"},
+                                                           {"causal=false", false},
+                                                           {"window=8", 8}};
   for (const auto& [assignment, expected] : cases) {
     CodecConfig config = Good();
     const std::string field = assignment.substr(0, assignment.find('='));

@@ -9,12 +9,13 @@ namespace {
 constexpr int kSideBlocks = 4;
 constexpr int kWideBlocks = 3;
 
-int64_t NormsOf(const BlockShape& b) { return (b.attention ? b.in : 0) + (b.mlp ? b.out : 0); }
+int64_t LastRatio(const CodecConfig& config) { return config.last_mlp ? config.last_mlp_ratio : 0; }
+
+int64_t NormsOf(const BlockShape& b) { return (b.attention ? b.in : 0) + (b.mlp > 0 ? b.out : 0); }
 
 // Weights of the block's matrices: a multiply-add a token each.
 int64_t MatricesOf(const BlockShape& b) {
-  return (b.attention ? 4 * b.in * b.in : 0) + (b.in != b.out ? b.in * b.out : 0) +
-         (b.mlp ? 2 * kMlpRatio * b.out * b.out : 0);
+  return (b.attention ? 4 * b.in * b.in : 0) + (b.in != b.out ? b.in * b.out : 0) + 2 * b.mlp * b.out * b.out;
 }
 
 int64_t SumOf(const std::vector<BlockShape>& blocks, int64_t (*of)(const BlockShape&)) {
@@ -48,8 +49,8 @@ double AttentionOf(const std::vector<BlockShape>& blocks, double look_back) {
 std::vector<BlockShape> AnalysisBlocks(const CodecConfig& config) {
   std::vector<BlockShape> blocks;
   int64_t from = config.width;
-  for (int64_t to : config.widths) blocks.push_back({std::exchange(from, to), to, config.attention, true});
-  blocks.push_back({from, config.hyper_channels, config.attention, true});
+  for (int64_t to : config.widths) blocks.push_back({std::exchange(from, to), to, config.attention, kMlpRatio});
+  blocks.push_back({from, config.hyper_channels, config.attention, kMlpRatio});
   return blocks;
 }
 
@@ -58,9 +59,9 @@ std::vector<BlockShape> SynthesisBlocks(const CodecConfig& config) {
   if (config.prior == PriorKind::kDirect) return blocks;
   int64_t from = config.hyper_channels;
   for (auto to = config.widths.rbegin(); to != config.widths.rend(); ++to) {
-    blocks.push_back({std::exchange(from, *to), *to, config.attention, true});
+    blocks.push_back({std::exchange(from, *to), *to, config.attention, kMlpRatio});
   }
-  blocks.push_back({from, 2 * config.width, config.attention, config.last_mlp});
+  blocks.push_back({from, 2 * config.width, config.attention, LastRatio(config)});
   return blocks;
 }
 
@@ -71,7 +72,7 @@ DirectShape DirectBlocks(const CodecConfig& config) {
   shape.mixed = config.heads * std::max<int64_t>(1, (config.width / 4 + config.heads / 2) / config.heads);
   shape.side.assign(kSideBlocks, {shape.hyper, shape.hyper});
   shape.blocks.assign(kWideBlocks - 1, {shape.wide, shape.wide});
-  shape.blocks.push_back({shape.wide, 2 * config.width, true, config.last_mlp});
+  shape.blocks.push_back({shape.wide, 2 * config.width, true, LastRatio(config)});
   return shape;
 }
 

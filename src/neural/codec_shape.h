@@ -8,7 +8,7 @@
 
 namespace sluice {
 
-/// Width of the hidden layer of an MLP over its output.
+/// Width of the hidden layer of an MLP over its output, unless a switch narrows it.
 inline constexpr int64_t kMlpRatio = 4;
 
 /// A block B(in -> out) and the parts it has.
@@ -16,7 +16,7 @@ struct BlockShape {
   int64_t in = 0;
   int64_t out = 0;
   bool attention = true;
-  bool mlp = true;
+  int64_t mlp = kMlpRatio;  ///< its ratio; 0: no MLP
 };
 
 /// The blocks from y to z.

@@ -79,8 +79,8 @@ Rows ReferenceBlock(BlockImpl& block, const Rows& u, size_t out_width, size_t he
   for (auto& row : a) {
     if (n != out_width) row = Product(row, ToRows(parameters["project.weight"]), 0, out_width);
     if (!parameters.contains("expand.weight")) continue;
-    auto wide =
-        Product(LayerNorm(row, parameters["ln2_weight"]), ToRows(parameters["expand.weight"]), 0, 4 * out_width);
+    const Rows expand = ToRows(parameters["expand.weight"]);
+    auto wide = Product(LayerNorm(row, parameters["ln2_weight"]), expand, 0, expand.size());
     for (double& x : wide) x *= 0.5 * (1 + std::erf(x / std::sqrt(2.0)));
     const auto back = Product(wide, ToRows(parameters["contract.weight"]), 0, out_width);
     for (size_t i = 0; i < out_width; ++i) row[i] += back[i];
@@ -98,7 +98,8 @@ void RandomizeNorms(torch::nn::Module& module) {
 TEST(BlockTest, MatchesTheReference) {
   torch::manual_seed(2);
   for (const int64_t out : {6, 4, 10}) {
-    for (const BlockOptions options : {BlockOptions{}, BlockOptions{false, true}, BlockOptions{true, false}}) {
+    for (const BlockOptions options :
+         {BlockOptions{}, BlockOptions{false, 4}, BlockOptions{true, 0}, BlockOptions{true, 1}}) {
       Block block(6, out, 2, options);
       RandomizeNorms(*block);
       block->to(kD);

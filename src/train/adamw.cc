@@ -31,7 +31,7 @@ double AdamW::ClipGradients(double limit) {
     }
   }
   const double norm = std::sqrt(squares);
-  if (limit > 0 && norm > limit) {
+  if (limit > 0 && norm > limit && std::isfinite(norm)) {
     torch::NoGradGuard no_grad;
     for (auto& group : groups_) {
       for (auto& [name, parameter] : group.parameters) {
@@ -40,6 +40,15 @@ double AdamW::ClipGradients(double limit) {
     }
   }
   return norm;
+}
+
+std::string AdamW::NotFinite() const {
+  for (const auto& group : groups_) {
+    for (const auto& [name, parameter] : group.parameters) {
+      if (parameter.grad().defined() && !std::isfinite(parameter.grad().norm().item<double>())) return name;
+    }
+  }
+  return {};
 }
 
 void AdamW::Step(int64_t step, double learning_rate) {

@@ -31,8 +31,11 @@ class AdamW {
   AdamW(std::vector<ParameterGroup> groups, Options options);
 
   void ZeroGrad();
-  /// Norm over all gradients; scales them so that it is at most `limit` (0: no limit). Returns the norm before.
+  /// Norm over all gradients; scales them so that it is at most `limit` (0: no limit), unless it is not finite. Returns
+  /// the norm before.
   double ClipGradients(double limit);
+  /// Name of the first parameter whose gradient's norm is not finite; empty when there is none.
+  std::string NotFinite() const;
   /// One update. `step` counts from 1 and corrects the moments' bias.
   void Step(int64_t step, double learning_rate);
 

@@ -80,7 +80,7 @@ class Loop {
     const double rate =
         options_.learning_rate * CosineWithWarmup(step, options_.warmup, options_.steps, options_.final_rate_ratio);
     const double norm = optimizer_.ClipGradients(options_.clip);
-    if (!std::isfinite(norm)) return Diverged(step, "gradient norm", norm);
+    if (!std::isfinite(norm)) return Diverged(step, "gradient norm of " + optimizer_.NotFinite(), norm);
     optimizer_.Step(step, rate);
     done_ = step;
     metrics.emplace_back("gradient_norm", norm);
@@ -114,7 +114,7 @@ class Loop {
     return log_->Write(done_, metrics);
   }
 
-  Status Diverged(int64_t step, const char* what, double value) const {
+  Status Diverged(int64_t step, const std::string& what, double value) const {
     return Internal(fmt::format("training diverged: {} is {} at step {}; last good checkpoint: {}", what, value, step,
                                 saved_ > 0 ? fmt::format("{} (step {})", CheckpointPath().string(), saved_) : "none"));
   }

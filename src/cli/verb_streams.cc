@@ -24,7 +24,8 @@ Result<HiddenStreamStats> Encode(const EncodeOptions& options, PointVerdicts ver
   const PackRate rate{
       .point = options.point, .bits_per_token = options.bits_per_token, .verdicts = std::move(verdicts)};
   SLUICE_ASSIGN_OR_RETURN(const auto codec, PackCodec::Open(options.codec));
-  StreamIds ids{.carried = options.send_ids};
+  StreamIds ids;
+  ids.carried = options.send_ids;
   if (!options.ids.empty()) {
     SLUICE_ASSIGN_OR_RETURN(ids.ids, ReadIds(options.ids));
   }

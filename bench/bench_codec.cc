@@ -24,6 +24,7 @@
 #include "measuring.h"
 #include "page/plot_svg.h"
 #include "preset_sample.h"
+#include "prob/scale_grid.h"
 
 namespace sluice {
 namespace {
@@ -46,24 +47,31 @@ struct Times {
   }
 };
 
-/// Latents whose deviations are the channels', through the decoder.
+/// Hidden states of latents that are drawn as the network predicts them.
 Matrix<float> DrawHidden(const ContextSample& sample, const Pack& pack, size_t tokens) {
   const size_t d = sample.shape.width;
   SampleNumbers random(17);
   const ContextParts parts = *ContextParts::FromPack(pack);
-  ContextIntegers integers;
+  ContextEngine engine(parts.weights);
+  ContextState state(parts.weights.shape);
+  std::vector<int32_t> latents(tokens * d), means(tokens * d);
+  std::vector<uint8_t> scales(tokens * d);
   for (size_t t = 0; t < tokens; ++t) {
-    integers.classes.push_back(static_cast<int32_t>(random.Next() % sample.shape.ids));
-    for (size_t j = 0; j < d; ++j) integers.latents.push_back(random.Bell(sample.Deviation(j)));
+    engine.BeginToken(0, static_cast<int32_t>(random.Next() % sample.shape.ids), state);
+    for (size_t g = 0; g < sample.shape.groups; ++g) {
+      const size_t from = t * d + sample.shape.GroupBegin(g), size = sample.shape.GroupSize(g);
+      engine.Parameters(g, std::span(means).subspan(from, size), std::span(scales).subspan(from, size));
+      for (size_t i = from; i < from + size; ++i) {
+        latents[i] = (means[i] + random.Bell(static_cast<int32_t>(256 * ScaleValue(scales[i]))) + 8) >> 4;
+      }
+      engine.Absorb(g, std::span(latents).subspan(from, size));
+    }
+    engine.EndToken(state);
   }
-  ContextEnd end(parts);
-  Bytes payload;
-  (void)end.BeginFrame(1, true).ok();
-  (void)end.EncodeChunk(integers, 0, payload).ok();
   const ContextFloats floats = *ContextFloats::FromPack(pack, sample.shape.ids);
   ContextFloats::Work work;
   Matrix<float> hidden(tokens, d);
-  floats.Restore(integers.latents, end.mean_q4(), end.scales(), 0, work, hidden.View());
+  floats.Restore(latents, means, scales, 0, work, hidden.View());
   return hidden;
 }
 
@@ -89,11 +97,13 @@ class Case {
     return made;
   }
 
-  Status Round() {
+  /// Without `rivals` for a profile of the codec alone.
+  Status Round(bool rivals) {
     for (Times& times : times_) times.Begin();
     for (size_t begin = 0; begin < hidden_.rows(); begin += chunk_) {
       const size_t end = std::min(begin + chunk_, hidden_.rows());
       SLUICE_RETURN_IF_ERROR(Codec(begin, end));
+      if (!rivals) continue;
       const Bytes plain = AsBytes(begin, end, false), planes = AsBytes(begin, end, true);
       const bool same =
           Zlib(plain, times_[1]) && Zlib(planes, times_[2]) && Zstd(plain, times_[3]) && Zstd(planes, times_[4]);
@@ -141,7 +151,7 @@ class Case {
     SLUICE_ASSIGN_OR_RETURN(StreamReader reader, StreamReader::FromBytes(stream));
     const double again = ThreadSeconds();
     SLUICE_ASSIGN_OR_RETURN(const auto frame, reader.Next());
-    SLUICE_RETURN_IF_ERROR(decoder_->Pull(*frame, reader).status());
+    SLUICE_RETURN_IF_ERROR(decoder_->PullInto(*frame, reader, decoded_));
     times_[0].Add(pushed - start, ThreadSeconds() - again, bytes);
     return OkStatus();
   }
@@ -170,7 +180,7 @@ class Case {
   std::unique_ptr<PackCodec> codec_;
   std::unique_ptr<FrameEncoder> encoder_;
   std::unique_ptr<FrameDecoder> decoder_;
-  Matrix<float> hidden_;
+  Matrix<float> hidden_, decoded_;
   size_t chunk_ = 0;
   std::vector<int32_t> latents_;
   std::array<Times, kNames.size()> times_;
@@ -230,14 +240,16 @@ void WriteSvgs(const std::string& prefix, const ordered_json& rows, const std::v
 
 struct Options {
   int rounds = 9;
+  bool alone = false;
   std::vector<size_t> widths = {64, 288, 768, 2048, 4096}, tokens = {1, 64, 1024};
   std::vector<std::string> presets = {"sluice", "fast"};
   std::string pack, hidden, tensor, json, svg;
 };
 
-Result<ordered_json> MeasureRow(Result<Case> made, const std::string& name, size_t width, size_t tokens, int rounds) {
+Result<ordered_json> MeasureRow(Result<Case> made, const std::string& name, size_t width, size_t tokens,
+                                const Options& options) {
   SLUICE_ASSIGN_OR_RETURN(Case one, std::move(made));
-  for (int round = 0; round < rounds; ++round) SLUICE_RETURN_IF_ERROR(one.Round());
+  for (int round = 0; round < options.rounds; ++round) SLUICE_RETURN_IF_ERROR(one.Round(!options.alone));
   ordered_json row = {{"preset", name}, {"width", width}, {"tokens", tokens}};
   row.update(one.Figures());
   PrintRow(row);
@@ -254,7 +266,7 @@ Status MeasurePresets(const Options& options, ordered_json& rows) {
         SLUICE_ASSIGN_OR_RETURN(Pack pack, Pack::FromBytes(bytes));
         Matrix<float> hidden = DrawHidden(sample, pack, count);
         auto made = Case::Make(std::move(pack), std::move(hidden), count);
-        SLUICE_ASSIGN_OR_RETURN(ordered_json row, MeasureRow(std::move(made), preset, width, count, options.rounds));
+        SLUICE_ASSIGN_OR_RETURN(ordered_json row, MeasureRow(std::move(made), preset, width, count, options));
         rows.push_back(std::move(row));
       }
     }
@@ -269,7 +281,7 @@ Status MeasurePack(const Options& options, ordered_json& rows) {
     SLUICE_ASSIGN_OR_RETURN(Pack pack, Pack::Open(options.pack));
     auto made = Case::Make(std::move(pack), hidden.values, count);
     SLUICE_ASSIGN_OR_RETURN(ordered_json row,
-                            MeasureRow(std::move(made), "pack", hidden.values.cols(), count, options.rounds));
+                            MeasureRow(std::move(made), "pack", hidden.values.cols(), count, options));
     rows.push_back(std::move(row));
   }
   return OkStatus();
@@ -279,6 +291,7 @@ int Main(int argc, char** argv) {
   CLI::App app("Codec context beside zlib and zstd on the same integers, one core.");
   Options options;
   app.add_option("--rounds", options.rounds, "Rounds; figures are medians")->check(CLI::Range(1, 1000));
+  app.add_flag("--alone", options.alone, "Leave the rivals out, for a profile of the codec");
   app.add_option("--widths", options.widths, "Widths of hidden states");
   app.add_option("--tokens", options.tokens, "Tokens of a frame")->check(CLI::Range(1, 8192));
   app.add_option("--presets", options.presets, "sluice, fast")->check(CLI::IsMember({"sluice", "fast"}));

@@ -53,7 +53,7 @@ double TimeProduct(const IntegerKernels& kernels, size_t rows, size_t columns, s
     const double begin = ThreadSeconds();
     for (size_t i = 0; i < repeats; ++i) {
       std::fill(sums.begin(), sums.end(), 0);
-      kernels.multiply({packed, inputs.data(), packed.padded_columns(), sums.data(), packed.padded_rows(), tokens});
+      kernels.multiply({packed, inputs.data(), packed.padded_columns(), sums.data(), packed.padded_rows(), tokens, true});
     }
     seconds.push_back((ThreadSeconds() - begin) / static_cast<double>(repeats));
   }

@@ -12,12 +12,19 @@ inline ContextSample PresetSample(const std::string& preset, size_t width) {
   ContextSample sample;
   const bool fast = preset == "fast";
   sample.shape = {.width = width,
-                  .hidden = fast ? 96u : 160u,
-                  .groups = 4,
+                  .hidden = fast ? 48u : 96u,
+                  .groups = fast ? 1u : 4u,
                   .points = 1,
                   .names = TokenNames::kClasses,
-                  .ids = 1024};
-  if (fast && width > 64 && width % 64 == 0) sample.block = 64;
+                  .ids = 4096,
+                  .pair_bits = 15,
+                  .direct = 2,
+                  .latents = !fast,
+                  .scale_units = 16};
+  sample.old_shape = false;
+  sample.class_groups = 64;
+  constexpr size_t kWidestBlock = 128;
+  if (width > kWidestBlock && width % kWidestBlock == 0) sample.block = kWidestBlock;
   sample.class_width = fast ? 32 : 48;
   return sample;
 }

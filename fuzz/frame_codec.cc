@@ -11,20 +11,33 @@
 namespace sluice {
 namespace {
 
-/// Of 5 ids, which take 3 bits where there are no tables, so that not all bits are an id.
-const PackCodec& ContextCodec(TokenNames names, bool tables) {
-  static std::vector<std::unique_ptr<const PackCodec>> made(6);
-  static std::vector<std::vector<uint8_t>> bytes(6);
-  const size_t at = static_cast<size_t>(names) * 2 + (tables ? 1 : 0);
+/// Of 5 ids, which take 3 bits where there are no tables, so that not all bits are an id. `direct`: classes in two
+/// groups, and rows of ids for what is predicted.
+ContextSample SampleOf(TokenNames names, bool tables, bool direct, bool latents) {
+  const bool named = names != TokenNames::kNone;
+  ContextSample sample;
+  sample.shape = {.width = kFuzzFrameWidth,
+                  .hidden = 5,
+                  .groups = latents ? 2u : 1u,
+                  .points = kFuzzContextPoints,
+                  .names = names,
+                  .ids = named ? 5u : 0u,
+                  .pair_bits = named ? 3 : 0,
+                  .direct = direct ? 2u : 0u,
+                  .latents = latents,
+                  .scale_units = 3};
+  sample.old_shape = !direct;
+  sample.class_groups = direct ? 2 : 0;
+  sample.block = 3;
+  sample.class_width = 3;
+  sample.id_tables = tables;
+  return sample;
+}
+
+const PackCodec& ContextCodec(uint8_t at, const ContextSample& sample) {
+  static std::vector<std::unique_ptr<const PackCodec>> made(kFuzzContexts);
+  static std::vector<std::vector<uint8_t>> bytes(kFuzzContexts);
   if (made[at] == nullptr) {
-    const bool named = names != TokenNames::kNone;
-    ContextSample sample;
-    sample.shape = {.width = kFuzzFrameWidth, .hidden = 5, .groups = 2, .points = kFuzzContextPoints, .names = names};
-    sample.shape.ids = named ? 5 : 0;
-    sample.shape.pair_bits = named ? 3 : 0;
-    sample.block = 3;
-    sample.class_width = 3;
-    sample.id_tables = tables;
     bytes[at] = sample.Make();
     made[at] = std::move(*PackCodec::Make(*Pack::FromBytes(bytes[at])));
   }
@@ -49,8 +62,10 @@ const PackCodec& FuzzFrameCodec() {
 }
 
 FuzzContext FuzzContextOf(uint8_t kind) {
-  if (kind < 2) return {ContextCodec(kind == 0 ? TokenNames::kNone : TokenNames::kClasses, true), 0, false};
-  return {ContextCodec(TokenNames::kTokens, kind < 4), 5, kind % 2 == 1};
+  if (kind >= 6) return {ContextCodec(kind, SampleOf(TokenNames::kClasses, true, true, kind == 6)), 0, false};
+  if (kind >= 2) return {ContextCodec(kind, SampleOf(TokenNames::kTokens, kind < 4, false, true)), 5, kind % 2 == 1};
+  const TokenNames names = kind == 0 ? TokenNames::kNone : TokenNames::kClasses;
+  return {ContextCodec(kind, SampleOf(names, true, false, true)), 0, false};
 }
 
 HiddenStates FuzzHidden(std::span<const uint8_t> bytes, uint64_t batch, uint64_t tokens) {

@@ -21,8 +21,9 @@ struct FuzzContext {
   bool carried;  ///< by the stream
 };
 
-/// 0 no names, 1 classes, 2 and 3 token ids with tables, 4 and 5 without: known (2, 4), carried (3, 5). Made once.
-inline constexpr uint8_t kFuzzContexts = 6;
+/// 0 no names, 1 classes, 2 and 3 token ids with tables, 4 and 5 without: known (2, 4), carried (3, 5); 6 and 7 classes
+/// in groups with direct rows, 7 without latents. Made once.
+inline constexpr uint8_t kFuzzContexts = 8;
 inline constexpr uint32_t kFuzzContextPoints = 3;
 FuzzContext FuzzContextOf(uint8_t kind);
 

@@ -606,13 +606,16 @@ typedef struct {
 } State;
 
 typedef struct {
-  u32 d, m, groups, points, names, n, bits;
+  u32 d, m, groups, points, names, n, bits, direct, latents, units;
   const u8 *input, *input_shift, *past, *past_shift, *output, *output_shift;
   const u8 *base_bias, *feature_bias, *point_bias, *output_bias, *exponent;
-  const u8 *now, *previous, *before, *feature_now, *feature_previous, *pair;
+  const u8 *now, *previous, *before, *feature_now, *feature_previous, *pair, *direct_now, *direct_previous;
   const u8 *offset, *gain, *centroid, *inverse, *order;
   u32 block;        /* width of the inverse's blocks */
-  Table* ids;       /* n + 1 tables of classes or ids, or NULL */
+  Table* ids;       /* n + 1 tables of classes or ids, or of groups of classes; or NULL */
+  Table* places;    /* of classes in their groups, or NULL */
+  u32 class_groups;
+  u32* class_begin; /* of each group, and n */
   Table same_point; /* symbol 0: the point stays */
   Gaussians* gaussians;
   State* rows; /* of a stream that continues */
@@ -655,7 +658,7 @@ static const u8* integers(const Pack* pack, const char* name, u64 a, u64 b, i64 
   for (u64 i = 0; i < a * (b ? b : 1); ++i) check(int_at(p, i) >= low && int_at(p, i) <= high, CORRUPT);
   return p;
 }
-/* All tables of a section; closed ones have `symbols` values from 0 on. */
+/* All tables of a section; closed ones have `symbols` values from 0 on, or 1 for any number. */
 static Table* read_tables(const Pack* pack, const char* name, u64 count, u64 symbols) {
   const u8* entry = find(pack, name);
   check(entry && entry[0] == TABLES, CORRUPT);
@@ -669,7 +672,7 @@ static Table* read_tables(const Pack* pack, const char* name, u64 count, u64 sym
     check(z >> 32 == 0 && n >= 2 && n <= 65536 && n <= r.left, CORRUPT);
     t->first = (i64)(z >> 1) ^ -(i64)(z & 1);
     t->count = (u32)n - 1;
-    check(symbols > 0 ? n == symbols && t->first == 0 : t->first + (i64)t->count - 1 <= INT32_MAX, CORRUPT);
+    check(symbols > 0 ? (n == symbols || symbols == 1) && t->first == 0 : t->first + (i64)t->count - 1 <= INT32_MAX, CORRUPT);
     t->starts = allocate(n + 1, sizeof(u32));
     for (u64 k = 0; k < n; ++k) {
       u64 f = varint(&r);
@@ -764,7 +767,9 @@ static const u8* read_weights(const Pack* pack, const char* name, u64 rows, u64 
   return p;
 }
 static void read_shape(Context* x, const Pack* pack) {
-  const u8* shape = integers(pack, "shape", 6, 0, 0, 1 << 18);
+  const u8* entry = find(pack, "shape");
+  int old = entry && le32(entry + 4) == 6;
+  const u8* shape = integers(pack, "shape", old ? 6 : 9, 0, 0, 1 << 18);
   x->d = pack->width;
   x->m = le32(shape);
   x->groups = le32(shape + 4);
@@ -772,9 +777,14 @@ static void read_shape(Context* x, const Pack* pack) {
   x->names = le32(shape + 12);
   x->n = le32(shape + 16);
   x->bits = le32(shape + 20);
+  x->direct = old ? 0 : le32(shape + 24);
+  x->latents = old ? 1 : le32(shape + 28);
+  x->units = old ? x->m : le32(shape + 32);
   check(x->d <= 8192 && pack->precision <= 14 && x->m >= 5 && x->m <= MOST_HIDDEN, CORRUPT);
   check(x->groups >= 1 && x->groups <= 64 && x->groups <= x->d && x->points >= 1 && x->points <= 16, CORRUPT);
   check(x->names <= 2 && x->bits <= 20 && (x->names > 0) == (x->n > 0) && (x->names > 0 || x->bits == 0), CORRUPT);
+  check(x->direct <= 2 && x->latents <= 1 && x->units <= x->m && (x->names > 0 || x->direct == 0), CORRUPT);
+  check(x->latents == 1 || x->groups == 1, CORRUPT);
   check(pack->flags == (x->names == 1 ? 4u : 0u), CORRUPT);
 }
 static void read_floats(Context* x, const Pack* pack) {
@@ -794,6 +804,26 @@ static void read_floats(Context* x, const Pack* pack) {
   }
   free(seen);
 }
+/* Tables of classes, all in one or in groups. */
+static void read_classes(Context* x, const Pack* pack) {
+  const u8* sizes = find(pack, "class_sizes");
+  u32 groups = x->class_groups = sizes ? le32(sizes + 4) : 0;
+  if (!sizes) {
+    x->ids = read_tables(pack, "classes", (u64)x->n + 1, x->n);
+    return;
+  }
+  check(groups >= 1 && groups <= 256, CORRUPT);
+  sizes = integers(pack, "class_sizes", groups, 0, 2, 1 << 18);
+  x->ids = read_tables(pack, "classes", (u64)x->n + 1, groups);
+  x->places = read_tables(pack, "class_places", (u64)groups * (groups + 1), 1);
+  x->class_begin = allocate((u64)groups + 1, sizeof(u32));
+  for (u32 g = 0; g < groups; ++g) {
+    u32 size = le32(sizes + 4 * g);
+    x->class_begin[g + 1] = x->class_begin[g] + size;
+    for (u32 k = 0; k <= groups; ++k) check(x->places[g * (groups + 1) + k].count + 1 == size, CORRUPT);
+  }
+  check(x->class_begin[groups] == x->n, CORRUPT);
+}
 static void read_names(Context* x, const Pack* pack) {
   u64 rows = (u64)x->n + 1;
   x->now = tensor(pack, "table.now", I8, rows, x->m, 0);
@@ -802,12 +832,14 @@ static void read_names(Context* x, const Pack* pack) {
   x->feature_now = tensor(pack, "table.feature_now", I8, rows, x->m, 0);
   x->feature_previous = tensor(pack, "table.feature_previous", I8, rows, x->m, 0);
   if (x->bits > 0) x->pair = tensor(pack, "table.pair", I8, (u64)1 << x->bits, x->m, 0);
+  if (x->direct > 0) x->direct_now = tensor(pack, "table.direct_now", I8, rows, 2 * x->d, 0);
+  if (x->direct > 1) x->direct_previous = tensor(pack, "table.direct_previous", I8, rows, 2 * x->d, 0);
   if (x->names == 2) {
     const u8* axes = find(pack, "class_axes");
     check(axes && le32(axes + 4) > 0, CORRUPT);
     tensor(pack, "class_axes", F32, le32(axes + 4), x->d, 0);
     tensor(pack, "class_means", F32, x->n, le32(axes + 4), 0);
-    x->ids = read_tables(pack, "classes", rows, x->n);
+    read_classes(x, pack);
   } else if (find(pack, "ids")) {
     x->ids = read_tables(pack, "ids", rows, x->n);
   }
@@ -818,9 +850,12 @@ static void read_context(Pack* pack) {
   u32 whole = 1u << pack->precision;
   read_shape(x, pack);
   u32 d = x->d, m = x->m;
-  x->input = read_weights(pack, "input", m, d, &x->input_shift);
+  if (x->latents) x->input = read_weights(pack, "input", m, d, &x->input_shift);
   x->past = read_weights(pack, "past", m, 2 * m, &x->past_shift);
   x->output = read_weights(pack, "output", 2 * d, m, &x->output_shift);
+  for (u64 row = d; row < 2 * (u64)d; ++row) {
+    for (u32 i = x->units; i < m; ++i) check(small_at(x->output, row * m + i) == 0, CORRUPT);
+  }
   x->base_bias = integers(pack, "base_bias", m, 0, -bias, bias);
   x->feature_bias = integers(pack, "feature_bias", m, 0, -bias, bias);
   x->point_bias = integers(pack, "point_bias", x->points, m, -bias, bias);
@@ -945,19 +980,24 @@ static void begin_token(const Context* x, const State* s, u32 id, i64* base, i64
 }
 /* An activation of hidden unit i. */
 static int32_t activate(const Context* x, u32 i, i64 base, i64 q) {
-  return (int32_t)clamp(rounded(base + rounded(q, int_at(x->input_shift, i) - 6), 6), 0, 2047);
+  i64 seen = x->latents ? rounded(q, int_at(x->input_shift, i) - 6) : 0;
+  return (int32_t)clamp(rounded(base + seen, 6), 0, 2047);
+}
+/* Step 2: an output; `id` and the one before it. */
+static i64 output_of(const Context* x, u64 row, const int32_t* hidden, u32 id, u32 previous) {
+  u64 width = 2 * (u64)x->d;
+  i64 direct = x->direct > 0 ? small_at(x->direct_now, id * width + row) : 0;
+  if (x->direct > 1) direct += small_at(x->direct_previous, previous * width + row);
+  return rounded(row_times(x->output, row, x->m, hidden), int_at(x->output_shift, row) - 4) +
+         int_at(x->output_bias, row) + 32 * direct;
 }
 /* Step 2: mean and scale of latent j. */
-static i64 output_of(const Context* x, u64 row, const int32_t* hidden) {
-  return rounded(row_times(x->output, row, x->m, hidden), int_at(x->output_shift, row) - 4) +
-         int_at(x->output_bias, row);
-}
-static int32_t mean_of(const Context* x, u32 j, const int32_t* hidden) {
-  i64 o = clamp(output_of(x, j, hidden), -(1 << 20), 1 << 20);
+static int32_t mean_of(const Context* x, u32 j, const int32_t* hidden, u32 id, u32 previous) {
+  i64 o = clamp(output_of(x, j, hidden, id, previous), -(1 << 20), 1 << 20);
   return (int32_t)rounded(o * inverses[x->point], 14 - int_at(x->exponent, j));
 }
-static u8 scale_of(const Context* x, u32 j, const int32_t* hidden) {
-  i64 o = clamp(output_of(x, (u64)x->d + j, hidden), -(1 << 14), 1 << 14);
+static u8 scale_of(const Context* x, u32 j, const int32_t* hidden, u32 id, u32 previous) {
+  i64 o = clamp(output_of(x, (u64)x->d + j, hidden, id, previous), -(1 << 14), 1 << 14);
   i64 half_octaves = 2 * int_at(x->exponent, j) - (i64)x->point;
   return (u8)clamp(rounded(o * 12955 + 29280564 + half_octaves * 4597465, 20), 0, 133);
 }
@@ -986,11 +1026,11 @@ static void decode_latents(const Context* x, Coder* c, State* s, u32 id, int32_t
     u32 from = g * x->d / x->groups, to = (g + 1) * x->d / x->groups;
     for (u32 i = 0; i < x->m; ++i) hidden[i] = activate(x, i, base[i], q[i]);
     for (u32 j = from; j < to; ++j) {
-      mean[j] = mean_of(x, j, hidden);
-      scale[j] = scale_of(x, j, hidden);
+      mean[j] = mean_of(x, j, hidden, id, s->id);
+      scale[j] = scale_of(x, j, hidden, id, s->id);
       y[j] = pop_gaussian(c, x->gaussians, mean[j], scale[j]);
     }
-    for (u32 j = from; j < to; ++j) {
+    for (u32 j = from; j < to && x->latents; ++j) {
       i64 sight = seen(x, j, y[j]);
       for (u32 i = 0; i < x->m; ++i) q[i] += small_at(x->input, (u64)i * x->d + j) * sight;
     }
@@ -1063,6 +1103,14 @@ static void begin_frame(Context* x, u64 batch, int fresh) {
 }
 static u32 pop_id(const Context* x, Coder* c, u32 before) {
   int bits = 0;
+  if (x->places) {
+    u32 groups = x->class_groups, group_before = groups;
+    u32 group = pop(c, &x->ids[before]);
+    for (u32 g = 0; g < groups; ++g) {
+      if (before >= x->class_begin[g] && before < x->class_begin[g + 1]) group_before = g;
+    }
+    return x->class_begin[group] + pop(c, &x->places[group * (groups + 1) + group_before]);
+  }
   if (x->ids) return pop(c, &x->ids[before]);
   while ((x->n - 1) >> bits != 0) ++bits;
   u32 id = raw(c, bits);

@@ -91,12 +91,14 @@ Status StreamDecoder::Open() {
 }
 
 Status StreamDecoder::ReadNext() {
-  frame_ = HiddenStates();
   if (!reader_) SLUICE_RETURN_IF_ERROR(Open());
   SLUICE_ASSIGN_OR_RETURN(const std::optional<Frame> frame, reader_->Next());
-  if (!frame) return OkStatus();
+  if (!frame) {
+    frame_ = HiddenStates();
+    return OkStatus();
+  }
   if (decoder_) {
-    SLUICE_ASSIGN_OR_RETURN(frame_.values, decoder_->Pull(*frame, *reader_));
+    SLUICE_RETURN_IF_ERROR(decoder_->PullInto(*frame, *reader_, frame_.values));
   } else {
     SLUICE_ASSIGN_OR_RETURN(
         frame_.values,

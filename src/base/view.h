@@ -48,6 +48,13 @@ class Matrix {
   Matrix() = default;
   Matrix(size_t rows, size_t cols) : rows_(rows), cols_(cols), data_(rows * cols) {}
 
+  /// Another shape, with whatever elements. Cost: allocates only beyond the largest size so far.
+  void Resize(size_t rows, size_t cols) {
+    data_.resize(rows * cols);
+    rows_ = rows;
+    cols_ = cols;
+  }
+
   size_t rows() const { return rows_; }
   size_t cols() const { return cols_; }
   T* data() { return data_.data(); }

@@ -134,14 +134,19 @@ class ContextDecoder final : public ContextSide<FrameDecoder> {
  public:
   explicit ContextDecoder(const ContextPackCodec& codec) : ContextSide(codec) {}
 
-  Result<Matrix<float>> Pull(const Frame& frame, StreamReader& reader) override;
+  Result<Matrix<float>> Pull(const Frame& frame, StreamReader& reader) override {
+    Matrix<float> hidden;
+    SLUICE_RETURN_IF_ERROR(PullInto(frame, reader, hidden));
+    return hidden;
+  }
+  Status PullInto(const Frame& frame, StreamReader& reader, Matrix<float>& hidden) override;
   int point() const override { return end_.point(); }
   std::span<const int32_t> tokens() const override {
     return carried_ ? std::span<const int32_t>(integers_.classes) : std::span<const int32_t>();
   }
 
  private:
-  Status Decode(const Frame& frame, StreamReader& reader);
+  Status Decode(const Frame& frame, StreamReader& reader, const ContextEnd::Take& take);
 
   bool carried_ = false;  // the ids, by the stream
 };
@@ -234,7 +239,7 @@ Status ContextEncoder::Push(MatrixView<const float> hidden, uint32_t batch, Stre
   return written;
 }
 
-Status ContextDecoder::Decode(const Frame& frame, StreamReader& reader) {
+Status ContextDecoder::Decode(const Frame& frame, StreamReader& reader, const ContextEnd::Take& take) {
   const size_t count = size_t{frame.batch} * frame.tokens;
   carried_ = codec_.CarriesIds(reader.header());
   if (!carried_) SLUICE_RETURN_IF_ERROR(codec_.CheckTokenCount(tokens_.size(), count));
@@ -244,28 +249,32 @@ Status ContextDecoder::Decode(const Frame& frame, StreamReader& reader) {
   SLUICE_RETURN_IF_ERROR(
       AsCorrupt(end_.BeginFrame(frame.batch, reader.header().BeginsAnew()), StatusCode::kInvalidArgument));
   if (frame.type == FrameType::kToken) {
-    SLUICE_ASSIGN_OR_RETURN(const size_t bytes, end_.DecodeToken(frame, integers_));
+    SLUICE_ASSIGN_OR_RETURN(const size_t bytes, end_.DecodeToken(frame, integers_, take));
     return reader.Consume(bytes, {integers_.classes, integers_.latents});
   }
   if (frame.type != FrameType::kChunk || frame.sections.size() != 1) {
     return Corrupt(fmt::format("a frame of {} sections, expected a chunk of 1", frame.sections.size()));
   }
   // The frame is whole, so more bytes cannot help.
-  SLUICE_RETURN_IF_ERROR(AsCorrupt(end_.DecodeChunk(frame.sections[0], integers_), StatusCode::kTruncated));
+  SLUICE_RETURN_IF_ERROR(AsCorrupt(end_.DecodeChunk(frame.sections[0], integers_, take), StatusCode::kTruncated));
   return frame.Verify({integers_.classes, integers_.latents});
 }
 
-Result<Matrix<float>> ContextDecoder::Pull(const Frame& frame, StreamReader& reader) {
+// Hidden states are made while their latents are at hand, and shown only when the frame's checksum has been met.
+Status ContextDecoder::PullInto(const Frame& frame, StreamReader& reader, Matrix<float>& hidden) {
   SLUICE_RETURN_IF_ERROR(CheckAlive());
-  const Status decoded = Decode(frame, reader);
+  hidden.Resize(size_t{frame.batch} * frame.tokens, codec_.shape().width);
+  const Status decoded = Decode(frame, reader, [&](size_t token, const ContextEnd::Decoded& part) {
+    const size_t count = part.latents.size() / codec_.shape().width;
+    codec_.floats().Restore(part.latents, part.mean_q4, part.scales, end_.point(), work_,
+                            hidden.View().Rows(token, token + count));
+  });
   if (!decoded.ok()) {
     failed_ = decoded.code() != StatusCode::kTruncated && decoded.code() != StatusCode::kInvalidArgument;
     return decoded.WithContext(fmt::format("frame at byte {}", frame.offset));
   }
   tokens_.clear();  // they were this frame's
-  Matrix<float> hidden(size_t{frame.batch} * frame.tokens, codec_.shape().width);
-  codec_.floats().Restore(integers_.latents, end_.mean_q4(), end_.scales(), end_.point(), work_, hidden.View());
-  return hidden;
+  return OkStatus();
 }
 
 }  // namespace

@@ -10,15 +10,18 @@
 #include <cmath>
 #include <limits>
 #include <numbers>
+#include <numeric>
 
 #include "base/bytes.h"
 #include "base/vector_clones.h"
+#include "nets/context_weights.h"
 #include "prob/scale_grid.h"
 
 namespace sluice {
 namespace {
 
-constexpr size_t kBlock = 96;  // tokens at once
+constexpr size_t kBlock = 96;       // tokens at once
+constexpr size_t kGroupsTried = 3;  // of classes, for each token
 constexpr float kMostLatent = 1 << 22;
 constexpr double kWide = 2;             // deviation from which the centroid is taken for linear
 constexpr double kTail = 1e-6;          // probability of a cell from which the quotient is noise
@@ -81,21 +84,41 @@ struct CentroidTables {
   int32_t narrow;
 };
 
-// No branch on a scale or a distance: which of them come is what a processor cannot foresee.
-SLUICE_VECTOR_CLONES void MoveLatents(const int32_t* __restrict latents, const int32_t* __restrict mean_q4,
-                                      const uint8_t* __restrict scales, const float* __restrict centroid, size_t count,
-                                      CentroidTables tables, float* __restrict moved) {
+// From the mean to a latent in 1/16.
+inline int32_t DistanceOf(int32_t latent, int32_t mean_q4) {
   constexpr int32_t kMost = 1 << 25;  // beyond, the distance is one of the tail in any case
-  for (size_t i = 0; i < count; ++i) {
-    const int32_t mean = std::min(std::max(mean_q4[i], -16 * kMost), 16 * kMost);
-    const int32_t distance = std::min(std::max(latents[i], -kMost), kMost) * 16 - mean;
-    const int32_t size = distance < 0 ? -distance : distance, scale = scales[i];
+  return std::min(std::max(latent, -kMost), kMost) * 16 - std::min(std::max(mean_q4, -16 * kMost), 16 * kMost);
+}
+
+struct Latents {
+  const int32_t* __restrict values;
+  const int32_t* __restrict mean_q4;
+  const uint8_t* __restrict scales;
+  const float* __restrict centroid;
+  size_t count;
+};
+
+// No branch on a scale or a distance: which of them come is what a processor cannot foresee.
+SLUICE_VECTOR_CLONES void MoveLatents(Latents from, CentroidTables tables, float* __restrict moved) {
+  for (size_t i = 0; i < from.count; ++i) {
+    const int32_t distance = DistanceOf(from.values[i], from.mean_q4[i]);
+    const int32_t size = distance < 0 ? -distance : distance, scale = from.scales[i];
     const int32_t row = std::min(scale, tables.narrow - 1) * kMostDistance;
     const float looked_up = tables.shifts[row + std::min(size, kMostDistance - 1)];
     const float line = tables.wide_slope[scale] * static_cast<float>(size);
     const float wide = size > tables.wide_tail[scale] ? -0.5f : line;
     const float shift = scale < tables.narrow ? looked_up : wide;
-    moved[i] = static_cast<float>(latents[i]) + centroid[i] * (distance < 0 ? -shift : shift);
+    moved[i] = static_cast<float>(from.values[i]) + from.centroid[i] * (distance < 0 ? -shift : shift);
+  }
+}
+
+// The same where all scales are narrow: one look-up instead of three.
+SLUICE_VECTOR_CLONES void MoveNarrowLatents(Latents from, const float* __restrict shifts, float* __restrict moved) {
+  for (size_t i = 0; i < from.count; ++i) {
+    const int32_t distance = DistanceOf(from.values[i], from.mean_q4[i]);
+    const int32_t size = distance < 0 ? -distance : distance;
+    const float shift = shifts[from.scales[i] * kMostDistance + std::min(size, kMostDistance - 1)];
+    moved[i] = static_cast<float>(from.values[i]) + from.centroid[i] * (distance < 0 ? -shift : shift);
   }
 }
 
@@ -153,13 +176,36 @@ Status ContextFloats::ReadClasses(const Pack& pack, size_t classes) {
   SLUICE_ASSIGN_OR_RETURN(const auto class_axes, ReadFloats(pack, "class_axes", {r, width()}));
   SLUICE_ASSIGN_OR_RETURN(const auto means, ReadFloats(pack, "class_means", {classes, r}));
   class_axes_ = FloatPanels({class_axes.data(), r, width()});
-  class_means_ = FloatPanels({means.data(), classes, r});
-  for (size_t k = 0; k < classes; ++k) {
-    float square = 0;
-    for (size_t i = 0; i < r; ++i) square += means[k * r + i] * means[k * r + i];
-    class_squares_.push_back(square);
+  const MatrixView<const float> all(means.data(), classes, r);
+  if (!pack.tensors().contains("class_sizes")) {
+    classes_ = MakePoints(all);
+    return OkStatus();
   }
+  SLUICE_ASSIGN_OR_RETURN(const std::vector<uint32_t> sizes, ReadClassSizes(pack));
+  if (std::accumulate(sizes.begin(), sizes.end(), uint64_t{0}) != classes) {
+    return Corrupt("pack: tensor \"class_sizes\": groups that are not all of the classes");
+  }
+  Matrix<float> middles(sizes.size(), r);
+  size_t begin = 0;
+  for (size_t g = 0; g < sizes.size(); begin += sizes[g++]) {
+    const auto members = all.Rows(begin, begin + sizes[g]);
+    for (size_t t = 0; t < members.rows(); ++t) {
+      for (size_t i = 0; i < r; ++i) middles.row(g)[i] += members.row(t)[i] / static_cast<float>(sizes[g]);
+    }
+    groups_.push_back(MakePoints(members));
+    group_begin_.push_back(static_cast<int32_t>(begin));
+  }
+  classes_ = MakePoints(middles.View());
   return OkStatus();
+}
+
+ContextFloats::Points ContextFloats::MakePoints(MatrixView<const float> places) {
+  Points points{FloatPanels(places), {}};
+  for (size_t k = 0; k < places.rows(); ++k) {
+    const auto place = places.row(k);
+    points.squares.push_back(std::inner_product(place.begin(), place.end(), place.begin(), 0.0f));
+  }
+  return points;
 }
 
 // Rows of the transform times the gains of their axes, columns of its inverse over them.
@@ -174,7 +220,11 @@ void ContextFloats::FoldGains(std::vector<float>& axes, std::vector<float>& inve
 }
 
 uint64_t ContextFloats::EncodeMultiplyAdds() const {
-  return DecodeMultiplyAdds() + class_axes_.rows() * class_axes_.cols() + class_means_.rows() * class_means_.cols();
+  const auto products = [](const FloatPanels& matrix) { return uint64_t{matrix.rows()} * matrix.cols(); };
+  uint64_t members = 0;  // of the groups that are looked into, on average
+  for (const Points& group : groups_) members += products(group.places);
+  if (!groups_.empty()) members = members * std::min(kGroupsTried, groups_.size()) / groups_.size();
+  return DecodeMultiplyAdds() + products(class_axes_) + products(classes_.places) + members;
 }
 
 uint64_t ContextFloats::DecodeMultiplyAdds() const {
@@ -195,15 +245,37 @@ void ContextFloats::MakeShifts() {
 }
 
 void ContextFloats::Classify(std::span<int32_t> classes, Work& work) const {
-  const size_t r = class_axes_.rows(), count = class_means_.rows();
+  const size_t r = class_axes_.rows(), count = classes_.places.rows();
+  size_t most = count;
+  for (const Points& group : groups_) most = std::max(most, group.places.rows());
   work.seen.resize(kBlock * r);
-  work.scores.resize(kBlock * count);
+  work.scores.resize(kBlock * count + most);
   kernels_->multiply({class_axes_, work.centered.data(), width(), work.seen.data(), r, classes.size()});
-  kernels_->multiply({class_means_, work.seen.data(), r, work.scores.data(), count, classes.size()});
+  kernels_->multiply({classes_.places, work.seen.data(), r, work.scores.data(), count, classes.size()});
   for (size_t t = 0; t < classes.size(); ++t) {
-    const float* const scores = work.scores.data() + t * count;
-    classes[t] = static_cast<int32_t>(kernels_->nearest(scores, class_squares_.data(), count));
+    float* const scores = work.scores.data() + t * count;
+    classes[t] = groups_.empty()
+                     ? static_cast<int32_t>(kernels_->nearest(scores, classes_.squares.data(), count))
+                     : NearestInGroups(work.seen.data() + t * r, {scores, count}, work.scores.data() + kBlock * count);
   }
+}
+
+// Looks into the groups whose middles are nearest. Data: seen [r]; `middles`, products with the middles, which are used
+// up; `products`, room for those with the members of a group.
+int32_t ContextFloats::NearestInGroups(const float* seen, std::span<float> middles, float* products) const {
+  float most = -std::numeric_limits<float>::infinity();
+  int32_t best = 0;
+  for (size_t tried = 0; tried < std::min(kGroupsTried, groups_.size()); ++tried) {
+    const size_t g = kernels_->nearest(middles.data(), classes_.squares.data(), middles.size());
+    const Points& group = groups_[g];
+    kernels_->multiply({group.places, seen, class_axes_.rows(), products, group.places.rows(), 1});
+    const size_t k = kernels_->nearest(products, group.squares.data(), group.places.rows());
+    const float score = 2 * products[k] - group.squares[k];
+    if (score > most) best = group_begin_[g] + static_cast<int32_t>(k);
+    most = std::max(most, score);
+    middles[g] = -std::numeric_limits<float>::max() / 4;  // not again
+  }
+  return best;
 }
 
 // Data: hidden [up to kBlock, d], token `first` of the frame and those behind it.
@@ -256,8 +328,12 @@ void ContextFloats::MoveToCentroids(const int32_t* latents, const int32_t* mean_
   const CentroidTables tables = {shifts_.data(), wide_slope_.data(), wide_tail_.data(), narrow};
   for (size_t begin = 0; begin < width(); begin += kPiece) {
     const size_t count = std::min(kPiece, width() - begin);
-    MoveLatents(latents + begin, mean_q4 + begin, scales + begin, centroid_.data() + begin, count, tables,
-                moved.data());
+    const Latents piece = {latents + begin, mean_q4 + begin, scales + begin, centroid_.data() + begin, count};
+    if (*std::max_element(scales + begin, scales + begin + count) < narrow) {
+      MoveNarrowLatents(piece, shifts_.data(), moved.data());
+    } else {
+      MoveLatents(piece, tables, moved.data());
+    }
     for (size_t i = 0; i < count; ++i) turned[order_[begin + i]] = moved[i] * step;
   }
 }

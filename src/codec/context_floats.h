@@ -46,6 +46,7 @@ class ContextFloats {
   void MakeShifts();
   Status QuantizeBlock(MatrixView<const float> hidden, size_t first, float scale, int32_t* latents, Work& work) const;
   void Classify(std::span<int32_t> classes, Work& work) const;
+  int32_t NearestInGroups(const float* seen, std::span<float> middles, float* products) const;
   void MoveToCentroids(const int32_t* latents, const int32_t* mean_q4, const uint8_t* scales, float step,
                        float* turned) const;
 
@@ -53,8 +54,16 @@ class ContextFloats {
   std::vector<float> offset_, gain_, centroid_;
   std::vector<int32_t> order_;
   std::vector<FloatPanels> forward_, backward_;  // blocks along the diagonal, gains included
-  FloatPanels class_axes_, class_means_;
-  std::vector<float> class_squares_;
+  // Classes in the coordinates of class_axes_; with groups, first the middles of groups, then classes by group.
+  struct Points {
+    FloatPanels places;
+    std::vector<float> squares;
+  };
+  static Points MakePoints(MatrixView<const float> places);
+  FloatPanels class_axes_;
+  Points classes_;
+  std::vector<Points> groups_;
+  std::vector<int32_t> group_begin_;
   std::vector<float> shifts_;       // of narrow Gaussians, by scale and distance above the mean in 1/16
   std::vector<float> wide_slope_;   // of wide ones, shift over distance in 1/16
   std::vector<int32_t> wide_tail_;  // distance from which a cell of a wide one is the tail

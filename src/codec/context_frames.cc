@@ -16,6 +16,31 @@ namespace {
 constexpr int kMeanOffsets = 16;
 constexpr int kPointBits = 4;
 
+// Tables of a section as they are coded with. Their symbols are checked where they are put together.
+Result<std::vector<StaticTable>> ReadTables(const Pack& pack, const char* name, size_t count) {
+  SLUICE_ASSIGN_OR_RETURN(const auto stored, pack.Tables(name, count));
+  std::vector<StaticTable> tables;
+  for (const PackTable& one : stored) {
+    auto table = StaticTable::FromFrequencies(one.first, one.frequencies, one.closed, pack.info().precision_bits);
+    if (!table.ok())
+      return AsCorrupt(table.status(), StatusCode::kInvalidArgument).WithContext("pack: tables of classes or ids");
+    tables.push_back(std::move(*table));
+  }
+  return tables;
+}
+
+Result<IdTables> ReadIdTables(const Pack& pack, bool classes, size_t ids) {
+  SLUICE_ASSIGN_OR_RETURN(auto first, ReadTables(pack, classes ? "classes" : "ids", ids + 1));
+  if (!classes || !pack.tensors().contains("class_sizes")) {
+    SLUICE_ASSIGN_OR_RETURN(IdTables tables, IdTables::Flat(std::move(first)));
+    if (tables.ids() != ids) return Corrupt("pack: a table of classes or ids is not one of all");
+    return tables;
+  }
+  SLUICE_ASSIGN_OR_RETURN(const std::vector<uint32_t> sizes, ReadClassSizes(pack));
+  SLUICE_ASSIGN_OR_RETURN(auto places, ReadTables(pack, "class_places", sizes.size() * (sizes.size() + 1)));
+  return IdTables::Grouped(sizes, std::move(first), std::move(places));
+}
+
 }  // namespace
 
 Result<ContextParts> ContextParts::FromPack(const Pack& pack) {
@@ -28,18 +53,9 @@ Result<ContextParts> ContextParts::FromPack(const Pack& pack) {
   auto tables = GaussianArrayTables::Create(info.precision_bits, kMeanOffsets);
   if (!tables.ok()) return AsCorrupt(tables.status(), StatusCode::kInvalidArgument);
   ContextParts parts{std::move(weights), std::move(*tables), {}};
-  const ContextShape& shape = parts.weights.shape;
-  const bool classes = shape.names == TokenNames::kClasses;
-  if (!classes && !(side && pack.tables().contains("ids"))) return parts;
-  SLUICE_ASSIGN_OR_RETURN(const auto stored, pack.Tables(classes ? "classes" : "ids", shape.ids + 1));
-  for (const PackTable& one : stored) {
-    if (!one.closed || one.first != 0 || one.frequencies.size() != shape.ids) {
-      return Corrupt("pack: a table of classes or ids is not closed, or not one of all");
-    }
-    auto table = StaticTable::FromFrequencies(0, one.frequencies, true, info.precision_bits);
-    if (!table.ok())
-      return AsCorrupt(table.status(), StatusCode::kInvalidArgument).WithContext("pack: tables of classes or ids");
-    parts.classes.push_back(std::move(*table));
+  const bool classes = parts.weights.shape.names == TokenNames::kClasses;
+  if (classes || (side && pack.tables().contains("ids"))) {
+    SLUICE_ASSIGN_OR_RETURN(parts.classes, ReadIdTables(pack, classes, parts.weights.shape.ids));
   }
   return parts;
 }
@@ -87,20 +103,18 @@ Interval ContextEnd::PointInterval(bool same) const {
 }
 
 // Without tables, ids go as they are.
-template <typename Sink>
+template <bool kBackwards, typename Sink>
 void ContextEnd::PutClass(int32_t previous, int32_t id, Sink& sink) const {
   if (parts_.classes.empty()) {
     sink.PushBits(static_cast<uint32_t>(id), std::bit_width(parts_.weights.shape.ids - 1));
   } else {
-    EncodeStatic(parts_.classes[static_cast<size_t>(previous)], id, sink);
+    parts_.classes.Encode<kBackwards>(previous, id, sink);
   }
 }
 
 template <typename Source>
 int32_t ContextEnd::TakeClass(int32_t previous, Source& source) {
-  if (!parts_.classes.empty()) {
-    return static_cast<int32_t>(DecodeStatic(parts_.classes[static_cast<size_t>(previous)], source));
-  }
+  if (!parts_.classes.empty()) return parts_.classes.Decode(previous, source);
   const uint32_t id = source.PopBits(std::bit_width(parts_.weights.shape.ids - 1));
   if (id < parts_.weights.shape.ids) return static_cast<int32_t>(id);
   bad_class_ = true;
@@ -138,7 +152,7 @@ Status ContextEnd::EncodeChunk(const ContextIntegers& integers, int point, std::
   RansStack& stack = encoder_.stack();
   for (size_t i = integers.classes.size(); i-- > 0;) {
     const int32_t previous = i % length == 0 ? before[i / length] : integers.classes[i - 1];
-    PutClass(previous, integers.classes[i], stack);
+    PutClass<true>(previous, integers.classes[i], stack);
   }
   if (shape.points > 1) {
     if (point != point_) stack.PushBits(static_cast<uint32_t>(point), kPointBits);
@@ -160,7 +174,7 @@ void ContextEnd::EncodeToken(const ContextIntegers& integers, int point, uint32_
   point_ = point;
   ContextState& state = Row(0);
   if (!integers.classes.empty()) {
-    PutClass(state.last_id(), integers.classes[0], token_encoder_);
+    PutClass<false>(state.last_id(), integers.classes[0], token_encoder_);
   }
   engine_.Predict(point, integers.ids(), integers.latents, state, mean_q4_, scales_);
   for (size_t j = 0; j < shape.width; ++j) {
@@ -169,25 +183,26 @@ void ContextEnd::EncodeToken(const ContextIntegers& integers, int point, uint32_
   token_encoder_.Finish(RollingChecksum(rolling, {integers.classes, integers.latents}), payload);
 }
 
-template <typename Take>
-void ContextEnd::DecodeLatents(size_t at, int32_t id, ContextState& state, std::span<int32_t> latents, Take&& take) {
+template <typename Read>
+Status ContextEnd::DecodeLatents(size_t at, int32_t id, ContextState& state, std::span<int32_t> latents, Read&& read) {
   const ContextShape& shape = parts_.weights.shape;
   engine_.BeginToken(point_, id, state);
   for (size_t g = 0; g < shape.groups; ++g) {
-    const size_t from = at * shape.width + shape.GroupBegin(g), size = shape.GroupSize(g);
+    const size_t begin = shape.GroupBegin(g), from = at * shape.width + begin, size = shape.GroupSize(g);
     const auto mean = std::span(mean_q4_).subspan(from, size);
     const auto scale = std::span(scales_).subspan(from, size);
     engine_.Parameters(g, mean, scale);
-    take(mean, scale, latents.subspan(from, size));
-    engine_.Absorb(g, latents.subspan(from, size));
+    SLUICE_RETURN_IF_ERROR(read(mean, scale, latents.subspan(begin, size)));
+    engine_.Absorb(g, latents.subspan(begin, size));
   }
   engine_.EndToken(state);
+  return OkStatus();
 }
 
-Status ContextEnd::DecodeChunk(std::span<const uint8_t> payload, ContextIntegers& integers) {
+Status ContextEnd::DecodeChunk(std::span<const uint8_t> payload, ContextIntegers& integers, const Take& take) {
   const ContextShape& shape = parts_.weights.shape;
   const size_t elements = integers.latents.size(), count = elements / shape.width, length = count / rows_;
-  Resize(elements);
+  Resize(std::min(length, ContextEngine::kBlock) * shape.width);
   SLUICE_ASSIGN_OR_RETURN(GaussianArrayDecoder decoder,
                           GaussianArrayDecoder::Create(parts_.tables, payload, LanesFor(elements), rans_));
   if (!TakePoint(decoder.decoder())) return Corrupt("an operating point that the codec does not have");
@@ -198,21 +213,46 @@ Status ContextEnd::DecodeChunk(std::span<const uint8_t> payload, ContextIntegers
     integers.classes[i] = TakeClass(previous, decoder.decoder());
   }
   if (bad_class_) return Corrupt("a token id that the codec does not have");
-  const auto ids = integers.ids();
-  Status status;
-  for (size_t t = 0; t < count && status.ok(); ++t) {
-    ContextState& state = Row(t / length);
-    if (fresh_ && t % length == 0) state.Begin();
-    DecodeLatents(t, ids.empty() ? 0 : ids[t], state, integers.latents,
-                  [&](std::span<const int32_t> mean, std::span<const uint8_t> scale, std::span<int32_t> latents) {
-                    if (status.ok()) status = decoder.Decode({scale, mean}, latents);
-                  });
+  for (size_t row = 0; row < rows_; ++row) {
+    if (fresh_) Row(row).Begin();
+    for (size_t t = 0; t < length; t += ContextEngine::kBlock) {
+      const size_t at = row * length + t, size = std::min(ContextEngine::kBlock, length - t);
+      SLUICE_RETURN_IF_ERROR(DecodeBlock(at, size, Row(row), integers, decoder));
+      if (take) take(at, Block(at, size, integers));
+    }
   }
-  SLUICE_RETURN_IF_ERROR(status);
   return decoder.Finish();
 }
 
-Result<size_t> ContextEnd::DecodeToken(const Frame& frame, ContextIntegers& integers) {
+ContextEnd::Decoded ContextEnd::Block(size_t at, size_t count, const ContextIntegers& integers) const {
+  const size_t d = parts_.weights.shape.width;
+  return {std::span(integers.latents).subspan(at * d, count * d), std::span(mean_q4_).first(count * d),
+          std::span(scales_).first(count * d)};
+}
+
+// Tokens [at, at + count) of the frame, all of one row. Where no latent says anything of another they are predicted all
+// at once, as an encoder does.
+Status ContextEnd::DecodeBlock(size_t at, size_t count, ContextState& state, ContextIntegers& integers,
+                               GaussianArrayDecoder& decoder) {
+  const size_t d = parts_.weights.shape.width;
+  const auto ids = integers.ids().empty() ? integers.ids() : integers.ids().subspan(at, count);
+  const auto latents = std::span(integers.latents).subspan(at * d, count * d);
+  const auto read = [&](std::span<const int32_t> mean, std::span<const uint8_t> scale, std::span<int32_t> part) {
+    return decoder.Decode({scale, mean}, part);
+  };
+  if (!parts_.weights.shape.latents) {
+    const auto mean = std::span(mean_q4_).first(count * d);
+    const auto scale = std::span(scales_).first(count * d);
+    engine_.Predict(point_, ids, latents, state, mean, scale);
+    return read(mean, scale, latents);
+  }
+  for (size_t t = 0; t < count; ++t) {
+    SLUICE_RETURN_IF_ERROR(DecodeLatents(t, ids.empty() ? 0 : ids[t], state, latents.subspan(t * d, d), read));
+  }
+  return OkStatus();
+}
+
+Result<size_t> ContextEnd::DecodeToken(const Frame& frame, ContextIntegers& integers, const Take& take) {
   Resize(integers.latents.size());
   SLUICE_ASSIGN_OR_RETURN(TokenDecoder decoder,
                           TokenDecoder::Create(frame.token_bits, frame.sections[0], parts_.tables.precision()));
@@ -223,12 +263,13 @@ Result<size_t> ContextEnd::DecodeToken(const Frame& frame, ContextIntegers& inte
     integers.classes[0] = TakeClass(state.last_id(), decoder);
   }
   const auto ids = integers.ids();
-  DecodeLatents(0, ids.empty() ? 0 : ids[0], state, integers.latents,
-                [&](std::span<const int32_t> mean, std::span<const uint8_t> scale, std::span<int32_t> latents) {
-                  for (size_t j = 0; j < latents.size(); ++j) {
-                    latents[j] = DecodeGaussian(parts_.tables.tables(), mean[j], scale[j], decoder);
-                  }
-                });
+  const auto decode = [&](std::span<const int32_t> mean, std::span<const uint8_t> scale, std::span<int32_t> latents) {
+    for (size_t j = 0; j < latents.size(); ++j) {
+      latents[j] = DecodeGaussian(parts_.tables.tables(), mean[j], scale[j], decoder);
+    }
+    return OkStatus();
+  };
+  SLUICE_RETURN_IF_ERROR(DecodeLatents(0, ids.empty() ? 0 : ids[0], state, integers.latents, decode));
   const Result<size_t> bytes = decoder.Finish(RollingChecksum(frame.rolling, {integers.classes, integers.latents}));
   if (!bytes.ok()) {
     SLUICE_RETURN_IF_ERROR(state.Trim(1));
@@ -237,6 +278,7 @@ Result<size_t> ContextEnd::DecodeToken(const Frame& frame, ContextIntegers& inte
   }
   if (!known) return Corrupt("an operating point that the codec does not have");
   if (bad_class_) return Corrupt("a token id that the codec does not have");
+  if (take) take(0, Block(0, 1, integers));
   return bytes;
 }
 

@@ -2,6 +2,7 @@
 #define SLUICE_CODEC_CONTEXT_FRAMES_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -11,7 +12,7 @@
 #include "codec/pack_codec.h"
 #include "codec/token_coder.h"
 #include "nets/context_engine.h"
-#include "prob/static_table.h"
+#include "prob/id_tables.h"
 
 namespace sluice {
 
@@ -21,7 +22,7 @@ inline constexpr const char* kContextCodecName = "context";
 struct ContextParts {
   ContextWeights weights;
   GaussianArrayTables tables;
-  std::vector<StaticTable> classes;  ///< of classes, or of ids that streams carry, by the one before; may be empty
+  IdTables classes;  ///< of classes, or of ids that streams carry, by the one before; may be empty
 
   /// Errors: Corrupt.
   static Result<ContextParts> FromPack(const Pack& pack);
@@ -54,15 +55,20 @@ class ContextEnd {
   Status EncodeChunk(const ContextIntegers& integers, int point, std::vector<uint8_t>& payload);
   /// The payload of a token frame of one row. `rolling`: of the stream before it.
   void EncodeToken(const ContextIntegers& integers, int point, uint32_t rolling, TokenPayload& payload);
+  /// Some tokens of a frame and the Gaussians that they were decoded by. Data: all [n, d].
+  struct Decoded {
+    std::span<const int32_t> latents, mean_q4;
+    std::span<const uint8_t> scales;
+  };
+  /// Is shown tokens as they are decoded, before it is known whether the frame is sound; `token`: the first of them.
+  using Take = std::function<void(size_t token, const Decoded& part)>;
   /// Inverse. `integers`: sizes are set, and the token ids when they are known; the rest is filled in.
   /// Errors: Truncated, Corrupt.
-  Status DecodeChunk(std::span<const uint8_t> payload, ContextIntegers& integers);
+  Status DecodeChunk(std::span<const uint8_t> payload, ContextIntegers& integers, const Take& take = {});
   /// Gives how many bytes the payload has. After Truncated the state is as before.
-  Result<size_t> DecodeToken(const Frame& frame, ContextIntegers& integers);
+  Result<size_t> DecodeToken(const Frame& frame, ContextIntegers& integers, const Take& take = {});
 
   /// Of the last frame.
-  std::span<const int32_t> mean_q4() const { return mean_q4_; }
-  std::span<const uint8_t> scales() const { return scales_; }
   int point() const { return point_; }
 
   Status Trim(size_t tokens);
@@ -76,7 +82,7 @@ class ContextEnd {
 
  private:
   Interval PointInterval(bool same) const;
-  template <typename Sink>
+  template <bool kBackwards, typename Sink>
   void PutClass(int32_t previous, int32_t id, Sink& sink) const;
   template <typename Source>
   int32_t TakeClass(int32_t previous, Source& source);
@@ -84,9 +90,12 @@ class ContextEnd {
   template <typename Source>
   bool TakePoint(Source& source);
   ContextState& Row(size_t row) { return states_[fresh_ ? 0 : row]; }
-  /// `take(group, mean_q4, scales, latents)` decodes a group of the token's latents.
-  template <typename Take>
-  void DecodeLatents(size_t at, int32_t id, ContextState& state, std::span<int32_t> latents, Take&& take);
+  Status DecodeBlock(size_t at, size_t count, ContextState& state, ContextIntegers& integers,
+                     GaussianArrayDecoder& decoder);
+  Decoded Block(size_t at, size_t count, const ContextIntegers& integers) const;
+  /// Token `at` of a block. `read(mean_q4, scales, latents)` decodes a group of its latents.
+  template <typename Read>
+  Status DecodeLatents(size_t at, int32_t id, ContextState& state, std::span<int32_t> latents, Read&& read);
   void Resize(size_t elements);
 
   const ContextParts& parts_;

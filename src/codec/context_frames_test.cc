@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/bytes.h"
 #include "codec/pack_stream.h"
 #include "nets/context_sample.h"
 
@@ -24,6 +25,26 @@ ContextSample SampleOf(TokenNames names, size_t points = 6) {
   return sample;
 }
 
+// What the presets are made of: classes in groups, rows of their own for what is coded; and the network's latents, or
+// none of them.
+ContextSample PresetOf(bool latents) {
+  ContextSample sample = SampleOf(TokenNames::kClasses);
+  sample.old_shape = false;
+  sample.shape.direct = 2;
+  sample.shape.scale_units = 4;
+  sample.shape.pair_bits = 5;
+  sample.shape.latents = latents;
+  sample.shape.groups = latents ? 3 : 1;
+  sample.class_groups = 4;
+  return sample;
+}
+
+struct Kind {
+  const char* name;
+  TokenNames names;
+  ContextSample sample;
+};
+
 Matrix<float> Hidden(size_t tokens, float spread = 1) {
   SampleNumbers random(9);
   Matrix<float> hidden(tokens, kWidth);
@@ -33,9 +54,9 @@ Matrix<float> Hidden(size_t tokens, float spread = 1) {
   return hidden;
 }
 
-class ContextFramesTest : public testing::TestWithParam<TokenNames> {
+class ContextFramesTest : public testing::TestWithParam<Kind> {
  protected:
-  std::vector<uint8_t> bytes_ = SampleOf(GetParam()).Make();
+  std::vector<uint8_t> bytes_ = GetParam().sample.Make();
   std::unique_ptr<PackCodec> codec_ = *PackCodec::Make(*Pack::FromBytes(bytes_));
 
   static std::vector<int32_t> Ids(size_t from, size_t count) {
@@ -114,7 +135,7 @@ TEST_P(ContextFramesTest, MatchesTheBatchWhenTokensComeOneByOne) {
 }
 
 TEST_P(ContextFramesTest, RoundTripsRowsThatContinue) {
-  if (GetParam() == TokenNames::kTokens) GTEST_SKIP() << "ids are a matter of one row here";
+  if (GetParam().names == TokenNames::kTokens) GTEST_SKIP() << "ids are a matter of one row here";
   const Matrix<float> hidden = Hidden(60);
   StreamWriter writer = *StreamWriter::ToMemory(codec_->Header(DType::kF32));
   const auto encoder = codec_->NewEncoder();
@@ -266,8 +287,8 @@ TEST_P(ContextFramesTest, RoundTripsOutliersOfAThousandDeviationsToTheSameIntege
   // At every point and in every channel once, in chunks and in token frames: what comes back are the integers that
   // went.
   const ContextParts parts = *ContextParts::FromPack(*Pack::FromBytes(bytes_));
-  const bool classes = GetParam() == TokenNames::kClasses, named = GetParam() == TokenNames::kTokens;
-  const ContextSample sample = SampleOf(GetParam());
+  const bool classes = GetParam().names == TokenNames::kClasses, named = GetParam().names == TokenNames::kTokens;
+  const ContextSample& sample = GetParam().sample;
   ContextEnd sender(parts), receiver(parts);
   SampleNumbers random(12);
   for (size_t j = 0; j < kWidth; ++j) {
@@ -307,8 +328,13 @@ TEST_P(ContextFramesTest, RejectsInfinityNamingTokenAndChannel) {
   EXPECT_EQ(writer.tokens_written(), 0u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Names, ContextFramesTest,
-                         testing::Values(TokenNames::kNone, TokenNames::kTokens, TokenNames::kClasses));
+INSTANTIATE_TEST_SUITE_P(Kinds, ContextFramesTest,
+                         testing::Values(Kind{"None", TokenNames::kNone, SampleOf(TokenNames::kNone)},
+                                         Kind{"Tokens", TokenNames::kTokens, SampleOf(TokenNames::kTokens)},
+                                         Kind{"Classes", TokenNames::kClasses, SampleOf(TokenNames::kClasses)},
+                                         Kind{"Sluice", TokenNames::kClasses, PresetOf(true)},
+                                         Kind{"Fast", TokenNames::kClasses, PresetOf(false)}),
+                         [](const auto& kind) { return std::string(kind.param.name); });
 
 TEST(ContextPackTest, RejectsOtherPacksAndPoints) {
   const auto bytes = SampleOf(TokenNames::kClasses).Make();
@@ -331,7 +357,7 @@ TEST(ContextPackTest, RejectsOtherPacksAndPoints) {
 
 // What floats decide differs between machines; what they sent, every other machine must read.
 TEST(ContextKernelsTest, RoundTripsFromHiddenStatesBetweenAllKernels) {
-  const auto bytes = SampleOf(TokenNames::kClasses).Make();
+  const auto bytes = PresetOf(true).Make();
   const Pack pack = *Pack::FromBytes(bytes);
   const ContextParts parts = *ContextParts::FromPack(pack);
   const Matrix<float> hidden = Hidden(130, 3);
@@ -382,7 +408,7 @@ TEST(ContextPackTest, RejectsStreamsOfAnotherModelCutOrWidth) {
 }
 
 TEST(ContextPackTest, RejectsPacksThatAreCutOffFlippedOrForeign) {
-  const auto bytes = SampleOf(TokenNames::kClasses).Make();
+  const auto bytes = PresetOf(true).Make();
   const auto open = [](std::span<const uint8_t> pack) -> Status {
     SLUICE_ASSIGN_OR_RETURN(Pack made, Pack::FromBytes(pack));
     return PackCodec::Make(std::move(made)).status();
@@ -405,17 +431,51 @@ TEST(ContextPackTest, RejectsPacksThatAreCutOffFlippedOrForeign) {
   EXPECT_EQ(open(longer).code(), StatusCode::kCorrupt);
 }
 
+TEST(ContextPackTest, RejectsClassTablesThatDoNotFitTheirGroups) {
+  const auto bytes = PresetOf(true).Make();
+  const Pack pack = *Pack::FromBytes(bytes);
+  // Sizes of groups that are not all of the classes, or empty, or of another number of groups than there are tables.
+  const auto opens = [&](std::vector<int32_t> sizes) {
+    PackWriter writer(pack.info());
+    for (const auto& [key, view] : pack.tensors()) {
+      if (key != "class_sizes") writer.AddTensor({key, view.dtype, view.shape, view.bytes});
+    }
+    ByteWriter list;
+    for (const int32_t size : sizes) list.Put(size);
+    writer.AddTensor({"class_sizes", DType::kI32, {sizes.size()}, list.bytes()});
+    for (const auto& [name, tables] : pack.tables()) writer.AddTables(name, tables);
+    writer.SetOperatingPoints(pack.operating_points());
+    return PackCodec::Make(*Pack::FromBytes(*writer.Serialize())).status().code();
+  };
+  EXPECT_EQ(opens({2, 3, 2, 3}), StatusCode::kOk);
+  EXPECT_EQ(opens({3, 2, 2, 3}), StatusCode::kCorrupt);
+  EXPECT_EQ(opens({2, 3, 2, 4}), StatusCode::kCorrupt);
+  EXPECT_EQ(opens({2, 3, 2, 1}), StatusCode::kCorrupt);
+  EXPECT_EQ(opens({5, 5}), StatusCode::kCorrupt);
+}
+
 TEST(ContextPackTest, CostsATenthOfABlockWithPresetFast) {
   ContextSample sample;
-  sample.shape = {.width = 768, .hidden = 96, .groups = 4, .points = 1, .names = TokenNames::kClasses, .ids = 1024};
+  sample.shape = {.width = 768,
+                  .hidden = 48,
+                  .groups = 1,
+                  .points = 1,
+                  .names = TokenNames::kClasses,
+                  .ids = 4096,
+                  .direct = 2,
+                  .latents = false,
+                  .scale_units = 16};
+  sample.old_shape = false;
   sample.block = 64;
   sample.class_width = 32;
+  sample.class_groups = 64;
   const auto bytes = sample.Make();
   const CodecCost cost = (*PackCodec::Make(*Pack::FromBytes(bytes)))->MultiplyAdds();
-  const uint64_t network = 3 * 768 * 96 + 2 * 96 * 96, transform = 768 * 64;
+  const uint64_t network = 768 * (48 + 16) + 2 * 48 * 48, transform = 768 * 64;
   EXPECT_EQ(cost.decode, network + transform);
-  EXPECT_EQ(cost.encode, network + transform + 32 * 768 + 1024 * 32);
-  EXPECT_LE(static_cast<double>(cost.encode + cost.decode), 0.1 * 7.08e6) << "a tenth of a block of GPT-2";
+  // The axes that tell classes apart, the middles of groups, and the classes of three groups.
+  EXPECT_EQ(cost.encode, network + transform + 32 * (768 + 64 + 3 * 64));
+  EXPECT_LE(static_cast<double>(cost.encode + cost.decode), 0.05 * 7.08e6) << "a twentieth of a block of GPT-2";
 }
 
 }  // namespace

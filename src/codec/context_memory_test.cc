@@ -14,7 +14,17 @@ class ContextMemoryTest : public testing::Test {
 
   static std::vector<uint8_t> MakePack() {
     ContextSample sample;
-    sample.shape = {.width = kWidth, .hidden = 17, .groups = 3, .points = 4, .names = TokenNames::kClasses, .ids = 10};
+    sample.shape = {.width = kWidth,
+                    .hidden = 17,
+                    .groups = 3,
+                    .points = 4,
+                    .names = TokenNames::kClasses,
+                    .ids = 10,
+                    .pair_bits = 4,
+                    .direct = 2,
+                    .scale_units = 6};
+    sample.old_shape = false;
+    sample.class_groups = 4;
     return sample.Make();
   }
 

@@ -18,6 +18,10 @@ Status FrameEncoder::SetTarget(double /*bits_per_token*/, std::span<const int> /
 
 Status FrameEncoder::SetTokens(std::span<const int32_t> /*ids*/) { return OkStatus(); }
 Status FrameEncoder::Trim(size_t /*tokens*/) { return OkStatus(); }
+Status FrameDecoder::PullInto(const Frame& frame, StreamReader& reader, Matrix<float>& hidden) {
+  SLUICE_ASSIGN_OR_RETURN(hidden, Pull(frame, reader));
+  return OkStatus();
+}
 Status FrameDecoder::SetTokens(std::span<const int32_t> /*ids*/) { return OkStatus(); }
 Status FrameDecoder::Trim(size_t /*tokens*/) { return OkStatus(); }
 

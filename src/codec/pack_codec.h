@@ -61,6 +61,8 @@ class FrameDecoder {
   /// Decodes the frame that `reader` gave last, checks it, and consumes it if it is a token frame. Gives [batch * T,
   /// d]. Errors: Truncated or Corrupt, naming the frame; after one, no frame of the stream may be decoded.
   virtual Result<Matrix<float>> Pull(const Frame& frame, StreamReader& reader) = 0;
+  /// The same into a matrix whose room is used again. Data: hidden [batch * T, d]; after an error, whatever.
+  virtual Status PullInto(const Frame& frame, StreamReader& reader, Matrix<float>& hidden);
   /// The operating point of the frame that was decoded last.
   virtual int point() const { return 0; }
 

@@ -15,7 +15,8 @@ namespace sluice {
 namespace {
 
 constexpr int32_t kLargestActivation = 2047;
-constexpr int kTableShift = 7;  // tables are in units of 2^-5, sums of 2^-12
+constexpr int kTableShift = 7;           // tables are in units of 2^-5, sums of 2^-12
+constexpr int32_t kDirectUnit = 1 << 5;  // direct rows are in units of 2^-5, outputs of 2^-10
 constexpr int kLeakBits = 8;
 constexpr int32_t kLargestMeanOutput = 1 << 20, kLargestScaleOutput = 1 << 14;
 constexpr int32_t kIndexPerOutputUnit = 12955;
@@ -41,6 +42,13 @@ SLUICE_VECTOR_CLONES void Activate(const int32_t* base, const int32_t* sums, con
   }
 }
 
+// The same where nothing but `base` comes together.
+SLUICE_VECTOR_CLONES void ActivateBase(const int32_t* base, size_t m, int16_t* out) {
+  for (size_t i = 0; i < m; ++i) {
+    out[i] = static_cast<int16_t>(std::min(std::max((base[i] + 32) >> 6, 0), kLargestActivation));
+  }
+}
+
 SLUICE_VECTOR_CLONES void SeeLatents(const int32_t* latents, size_t count, const int32_t* limit, const int32_t* factor,
                                      const int32_t* half, const int32_t* shift, int16_t* out) {
   for (size_t j = 0; j < count; ++j) {
@@ -50,20 +58,32 @@ SLUICE_VECTOR_CLONES void SeeLatents(const int32_t* latents, size_t count, const
   }
 }
 
-SLUICE_VECTOR_CLONES void ToMeans(const int32_t* sums, size_t count, const RowRounding& rows, const int32_t* bias,
-                                  int32_t factor, const int32_t* half, const int32_t* shift, int32_t* means) {
+// A row of outputs, all with the same stride: sums of products, how they become outputs, and what ids add to them.
+struct OutputRow {
+  const int32_t* __restrict sums;
+  const int32_t* __restrict half;
+  const int32_t* __restrict shift;
+  const int32_t* __restrict bias;
+  const int8_t* __restrict direct_now;
+  const int8_t* __restrict direct_previous;
+
+  int32_t At(size_t j) const {
+    return Round(sums[j], half[j], shift[j]) + bias[j] + (int32_t{direct_now[j]} + direct_previous[j]) * kDirectUnit;
+  }
+};
+
+SLUICE_VECTOR_CLONES void ToMeans(OutputRow row, size_t count, int32_t factor, const int32_t* __restrict half,
+                                  const int32_t* __restrict shift, int32_t* __restrict means) {
   for (size_t j = 0; j < count; ++j) {
-    const int32_t o = Round(sums[j], rows.half[j], rows.shift[j]) + bias[j];
-    const int32_t bounded = std::min(std::max(o, -kLargestMeanOutput), kLargestMeanOutput);
+    const int32_t bounded = std::min(std::max(row.At(j), -kLargestMeanOutput), kLargestMeanOutput);
     means[j] = (bounded * factor + half[j]) >> shift[j];
   }
 }
 
-SLUICE_VECTOR_CLONES void ToScales(const int32_t* sums, size_t count, const int32_t* row_half, const int32_t* row_shift,
-                                   const int32_t* bias, const int32_t* offset, uint8_t* scales) {
+SLUICE_VECTOR_CLONES void ToScales(OutputRow row, size_t count, const int32_t* __restrict offset,
+                                   uint8_t* __restrict scales) {
   for (size_t j = 0; j < count; ++j) {
-    const int32_t o = Round(sums[j], row_half[j], row_shift[j]) + bias[j];
-    const int32_t bounded = std::min(std::max(o, -kLargestScaleOutput), kLargestScaleOutput);
+    const int32_t bounded = std::min(std::max(row.At(j), -kLargestScaleOutput), kLargestScaleOutput);
     const int32_t index = (bounded * kIndexPerOutputUnit + offset[j]) >> kIndexBits;
     scales[j] = static_cast<uint8_t>(std::min(std::max(index, 0), kMostScale));
   }
@@ -73,8 +93,14 @@ SLUICE_VECTOR_CLONES void AddPast(const int32_t* past, const RowRounding& roundi
   for (size_t i = 0; i < rounding.shift.size(); ++i) base[i] += Round(past[i], rounding.half[i], rounding.shift[i]);
 }
 
-SLUICE_VECTOR_CLONES void AddTable(const int8_t* row, size_t count, int32_t* sums) {
-  for (size_t i = 0; i < count; ++i) sums[i] += int32_t{row[i]} * (1 << kTableShift);
+// sums = bias + point + 2^7 * (the rows of four tables)
+SLUICE_VECTOR_CLONES void AddNames(const int32_t* __restrict bias, const int32_t* __restrict point,
+                                   std::array<const int8_t*, 4> rows, size_t count, int32_t* __restrict sums) {
+  const int8_t *const a = rows[0], *const b = rows[1], *const c = rows[2], *const d = rows[3];
+  for (size_t i = 0; i < count; ++i) {
+    const auto names = static_cast<int16_t>(int16_t{a[i]} + b[i] + c[i] + d[i]);
+    sums[i] = bias[i] + point[i] + int32_t{names} * (1 << kTableShift);
+  }
 }
 
 SLUICE_VECTOR_CLONES void Leak(const int16_t* features, const int32_t* before, const int32_t* shift, size_t count,
@@ -122,48 +148,87 @@ void ContextState::Advance() {
 ContextEngine::ContextEngine(const ContextWeights& weights, const IntegerKernels& kernels)
     : weights_(weights), kernels_(kernels) {
   const ContextShape& shape = weights.shape;
-  const size_t m = shape.hidden, padded = RoundUp(m, kPanelRows);
-  size_t most = 0;
-  for (const PackedWeights& output : weights.output) most = std::max(most, output.padded_rows());
-  seen_stride_ = RoundUp(shape.width, kColumnStep) + kColumnStep;
+  const size_t m = shape.hidden;
+  for (const auto* outputs : {&weights.means, &weights.scales}) {
+    for (const PackedWeights& group : outputs->weights) output_stride_ = std::max(output_stride_, group.padded_rows());
+  }
   past_stride_ = RoundUp(2 * m, kColumnStep);
   hidden_stride_ = RoundUp(m, kColumnStep);
-  sum_stride_ = padded;
-  output_stride_ = most;
-  seen_.resize(kBlock * seen_stride_);
+  sum_stride_ = RoundUp(m, kPanelRows);
   past_.resize(kBlock * past_stride_);
   hidden_.resize(kBlock * hidden_stride_);
   base_.resize(kBlock * sum_stride_);
   feature_base_.resize(kBlock * sum_stride_);
   past_sums_.resize(kBlock * sum_stride_);
-  sums_.resize((shape.groups + 1) * kBlock * sum_stride_);
-  outputs_.resize(kBlock * output_stride_);
+  means_.resize(kBlock * output_stride_);
+  scales_.resize(kBlock * output_stride_);
+  no_row_.resize(std::max(2 * shape.width, m));
+  no_bias_.resize(m);
+  direct_.resize(kBlock, {no_row_.data(), no_row_.data()});
+  if (shape.latents) {
+    seen_stride_ = RoundUp(shape.width, kColumnStep) + kColumnStep;
+    seen_.resize(kBlock * seen_stride_);
+    sums_.resize((shape.groups + 1) * kBlock * sum_stride_);
+  }
   constexpr size_t kSpeeds = 5;
   for (size_t i = 0; i < m; ++i) leak_.push_back(static_cast<int32_t>(1 + i * kSpeeds / m));
 }
 
-// What the ids and the point say of a token: the beginning of base and feature_base.
-void ContextEngine::AddNames(size_t at, int32_t id, const std::array<int32_t, 2>& earlier) {
+// What the ids and the point say of a token: the beginning of base and feature_base, and where its direct rows are.
+void ContextEngine::Name(size_t at, int32_t id, const std::array<int32_t, 2>& earlier) {
   const ContextWeights& w = weights_;
   const size_t m = w.shape.hidden;
   int32_t* base = base_.data() + at * sum_stride_;
   int32_t* feature = feature_base_.data() + at * sum_stride_;
   const int32_t* point = w.point_bias.data() + static_cast<size_t>(point_) * m;
-  for (size_t i = 0; i < m; ++i) base[i] = w.base_bias[i] + point[i];
-  std::copy_n(w.feature_bias.data(), m, feature);
-  if (w.shape.names == TokenNames::kNone) return;
-  const auto row = [m](const std::vector<int8_t>& table, int32_t index) {
-    return table.data() + static_cast<size_t>(index) * m;
+  const int8_t* const none = no_row_.data();
+  if (w.shape.names == TokenNames::kNone) {
+    AddNames(w.base_bias.data(), point, {none, none, none, none}, m, base);
+    std::copy_n(w.feature_bias.data(), m, feature);
+    return;
+  }
+  const auto row = [](const std::vector<int8_t>& table, size_t index, size_t width) {
+    return table.data() + index * width;
   };
-  AddTable(row(w.now, id), m, base);
-  AddTable(row(w.previous, earlier[0]), m, base);
-  AddTable(row(w.before, earlier[1]), m, base);
-  AddTable(row(w.feature_now, id), m, feature);
-  AddTable(row(w.feature_previous, earlier[0]), m, feature);
-  if (w.shape.pair_bits == 0) return;
-  const uint32_t key =
-      static_cast<uint32_t>(id) * static_cast<uint32_t>(w.shape.ids + 1) + static_cast<uint32_t>(earlier[0]);
-  AddTable(w.pair.data() + size_t{key * 2654435761u >> (32 - w.shape.pair_bits)} * m, m, base);
+  const auto now = static_cast<size_t>(id), previous = static_cast<size_t>(earlier[0]),
+             before = static_cast<size_t>(earlier[1]);
+  const int8_t* const pair = w.shape.pair_bits > 0 ? row(w.pair, PairBucket(id, earlier[0]), m) : none;
+  AddNames(w.base_bias.data(), point,
+           {row(w.now, now, m), row(w.previous, previous, m), row(w.before, before, m), pair}, m, base);
+  AddNames(w.feature_bias.data(), no_bias_.data(),
+           {row(w.feature_now, now, m), row(w.feature_previous, previous, m), none, none}, m, feature);
+  const size_t outputs = 2 * w.shape.width;
+  if (w.shape.direct > 0) direct_[at][0] = row(w.direct_now, now, outputs);
+  if (w.shape.direct > 1) direct_[at][1] = row(w.direct_previous, previous, outputs);
+}
+
+size_t ContextEngine::PairBucket(int32_t id, int32_t previous) const {
+  const auto key =
+      static_cast<uint32_t>(id) * static_cast<uint32_t>(weights_.shape.ids + 1) + static_cast<uint32_t>(previous);
+  return key * 2654435761u >> (32 - weights_.shape.pair_bits);
+}
+
+// Rows lie anywhere in tables of megabytes.
+void ContextEngine::Fetch(const int8_t* row, size_t size) {
+  constexpr size_t kLine = 64;
+  for (size_t byte = 0; byte < size; byte += kLine) __builtin_prefetch(row + byte);
+}
+
+void ContextEngine::FetchDirect(size_t at) const {
+  for (size_t k = 0; k < weights_.shape.direct; ++k) Fetch(direct_[at][k], 2 * weights_.shape.width);
+}
+
+// The rows that Name will read, of all but the ids before the first, which are at hand.
+void ContextEngine::FetchNames(std::span<const int32_t> ids) const {
+  const ContextWeights& w = weights_;
+  const size_t m = w.shape.hidden;
+  for (size_t t = 0; t < ids.size(); ++t) {
+    const size_t at = static_cast<size_t>(ids[t]) * m;
+    for (const auto* table : {&w.now, &w.previous, &w.before, &w.feature_now, &w.feature_previous}) {
+      Fetch(table->data() + at, m);
+    }
+    if (w.shape.pair_bits > 0 && t > 0) Fetch(w.pair.data() + PairBucket(ids[t], ids[t - 1]) * m, m);
+  }
 }
 
 void ContextEngine::TakePast(size_t at, ContextState& state) {
@@ -172,8 +237,7 @@ void ContextEngine::TakePast(size_t at, ContextState& state) {
 }
 
 void ContextEngine::FinishBase(size_t tokens) {
-  std::fill_n(past_sums_.data(), tokens * sum_stride_, 0);
-  kernels_.multiply({weights_.past, past_.data(), past_stride_, past_sums_.data(), sum_stride_, tokens});
+  kernels_.multiply({weights_.past, past_.data(), past_stride_, past_sums_.data(), sum_stride_, tokens, false});
   for (size_t t = 0; t < tokens; ++t) {
     AddPast(past_sums_.data() + t * sum_stride_, weights_.past_rounding, base_.data() + t * sum_stride_);
   }
@@ -189,7 +253,16 @@ void ContextEngine::See(size_t group, size_t at, const int32_t* latents) {
 
 void ContextEngine::AddGroup(size_t group, size_t tokens, int32_t* sums) {
   kernels_.multiply({weights_.input[group], seen_.data() + weights_.shape.GroupBegin(group), seen_stride_, sums,
-                     sum_stride_, tokens});
+                     sum_stride_, tokens, true});
+}
+
+// Data: sums as AddGroup's, or none without latents.
+void ContextEngine::ActivateAt(size_t at, const int32_t* base, const int32_t* sums, int16_t* out) const {
+  if (sums == nullptr) {
+    ActivateBase(base + at * sum_stride_, weights_.shape.hidden, out);
+  } else {
+    Activate(base + at * sum_stride_, sums + at * sum_stride_, weights_.input_rounding, out);
+  }
 }
 
 // Data: means and scales with `stride` elements from token to token.
@@ -198,20 +271,25 @@ void ContextEngine::ParametersOf(size_t group, size_t tokens, const int32_t* sum
   const ContextWeights& w = weights_;
   const ContextWeights::Point& point = w.points[static_cast<size_t>(point_)];
   const size_t from = w.shape.GroupBegin(group), size = w.shape.GroupSize(group);
+  for (size_t t = 0; t < tokens; ++t) ActivateAt(t, base_.data(), sums, hidden_.data() + t * hidden_stride_);
+  const auto multiply = [&](const ContextWeights::Outputs& outputs, std::vector<int32_t>& into) {
+    kernels_.multiply(
+        {outputs.weights[group], hidden_.data(), hidden_stride_, into.data(), output_stride_, tokens, false});
+  };
+  const auto row = [&](const ContextWeights::Outputs& outputs, const int32_t* of, size_t t, size_t first) {
+    return OutputRow{
+        of + t * output_stride_,    outputs.rounding.half.data() + from, outputs.rounding.shift.data() + from,
+        outputs.bias.data() + from, direct_[t][0] + first + from,        direct_[t][1] + first + from};
+  };
+  FetchDirect(0);
+  multiply(w.means, means_);
+  multiply(w.scales, scales_);
   for (size_t t = 0; t < tokens; ++t) {
-    Activate(base_.data() + t * sum_stride_, sums + t * sum_stride_, w.input_rounding,
-             hidden_.data() + t * hidden_stride_);
-  }
-  std::fill_n(outputs_.data(), tokens * output_stride_, 0);
-  kernels_.multiply({w.output[group], hidden_.data(), hidden_stride_, outputs_.data(), output_stride_, tokens});
-  const RowRounding& rows = w.output_rounding[group];
-  const int32_t* bias = w.output_bias[group].data();
-  for (size_t t = 0; t < tokens; ++t) {
-    const int32_t* out = outputs_.data() + t * output_stride_;
-    ToMeans(out, size, rows, bias, point.mean_factor, w.mean_rounding.half.data() + from,
+    if (t + 1 < tokens) FetchDirect(t + 1);
+    ToMeans(row(w.means, means_.data(), t, 0), size, point.mean_factor, w.mean_rounding.half.data() + from,
             w.mean_rounding.shift.data() + from, mean_q4 + t * stride);
-    ToScales(out + size, size, rows.half.data() + size, rows.shift.data() + size, bias + size,
-             point.scale_offset.data() + from, scales + t * stride);
+    ToScales(row(w.scales, scales_.data(), t, w.shape.width), size, point.scale_offset.data() + from,
+             scales + t * stride);
   }
 }
 
@@ -219,7 +297,7 @@ void ContextEngine::KeepFeatures(size_t at, const int32_t* sums, int32_t id, Con
   const size_t m = weights_.shape.hidden;
   const uint64_t now = state.tokens_;
   const auto after = state.past(now + 1);
-  Activate(feature_base_.data() + at * sum_stride_, sums, weights_.input_rounding, after.data());
+  ActivateAt(at, feature_base_.data(), sums, after.data());
   Leak(after.data(), state.leaky(now).data(), leak_.data(), m, state.leaky(now + 1).data(), after.data() + m);
   state.ids(now + 1) = {id, state.ids(now)[0]};
   state.Advance();
@@ -227,61 +305,71 @@ void ContextEngine::KeepFeatures(size_t at, const int32_t* sums, int32_t id, Con
 
 void ContextEngine::Predict(int point, std::span<const int32_t> ids, std::span<const int32_t> latents,
                             ContextState& state, std::span<int32_t> mean_q4, std::span<uint8_t> scales) {
-  const size_t d = weights_.shape.width, tokens = latents.size() / d;
-  assert(mean_q4.size() == latents.size() && scales.size() == latents.size());
+  const size_t d = weights_.shape.width, tokens = mean_q4.size() / d;
+  assert(scales.size() == mean_q4.size() && (latents.size() == mean_q4.size() || !weights_.shape.latents));
   assert(ids.empty() == (weights_.shape.names == TokenNames::kNone));
   point_ = point;
   for (size_t begin = 0; begin < tokens; begin += kBlock) {
     const size_t count = std::min(kBlock, tokens - begin);
-    PredictBlock(ids.empty() ? ids : ids.subspan(begin, count), count, latents.data() + begin * d, state,
-                 mean_q4.data() + begin * d, scales.data() + begin * d);
+    const int32_t* sums = nullptr;
+    if (weights_.shape.latents) sums = SumLatents(latents.data() + begin * d, count);
+    PredictBlock(ids.empty() ? ids : ids.subspan(begin, count), count, sums, state, mean_q4.data() + begin * d,
+                 scales.data() + begin * d);
   }
 }
 
-void ContextEngine::PredictBlock(std::span<const int32_t> ids, size_t tokens, const int32_t* latents,
-                                 ContextState& state, int32_t* mean_q4, uint8_t* scales) {
+// What the groups before each group, and at last all of them, add to the hidden layer: layer after layer.
+const int32_t* ContextEngine::SumLatents(const int32_t* latents, size_t tokens) {
   const ContextShape& shape = weights_.shape;
-  const size_t layer = kBlock * sum_stride_;
   for (size_t g = 0; g < shape.groups; ++g) {
     for (size_t t = 0; t < tokens; ++t) See(g, t, latents + t * shape.width + shape.GroupBegin(g));
   }
   std::fill_n(sums_.data(), tokens * sum_stride_, 0);
   for (size_t g = 0; g < shape.groups; ++g) {
-    int32_t* next = sums_.data() + (g + 1) * layer;
-    std::copy_n(sums_.data() + g * layer, tokens * sum_stride_, next);
+    int32_t* next = sums_.data() + (g + 1) * kBlock * sum_stride_;
+    std::copy_n(sums_.data() + g * kBlock * sum_stride_, tokens * sum_stride_, next);
     AddGroup(g, tokens, next);
   }
+  return sums_.data();
+}
+
+void ContextEngine::PredictBlock(std::span<const int32_t> ids, size_t tokens, const int32_t* sums, ContextState& state,
+                                 int32_t* mean_q4, uint8_t* scales) {
+  const ContextShape& shape = weights_.shape;
+  FetchNames(ids);
+  const auto layer = [&](size_t g) { return sums == nullptr ? nullptr : sums + g * kBlock * sum_stride_; };
   for (size_t t = 0; t < tokens; ++t) {
     const int32_t id = ids.empty() ? 0 : ids[t];
-    AddNames(t, id, state.ids(state.tokens_));
+    Name(t, id, state.ids(state.tokens_));
     TakePast(t, state);
-    KeepFeatures(t, sums_.data() + shape.groups * layer + t * sum_stride_, id, state);
+    KeepFeatures(t, layer(shape.groups), id, state);
   }
   FinishBase(tokens);
   for (size_t g = 0; g < shape.groups; ++g) {
     const size_t from = shape.GroupBegin(g);
-    ParametersOf(g, tokens, sums_.data() + g * layer, shape.width, mean_q4 + from, scales + from);
+    ParametersOf(g, tokens, layer(g), shape.width, mean_q4 + from, scales + from);
   }
 }
 
 void ContextEngine::BeginToken(int point, int32_t id, ContextState& state) {
   point_ = point;
   id_ = id;
-  AddNames(0, id, state.ids(state.tokens_));
+  Name(0, id, state.ids(state.tokens_));
   TakePast(0, state);
   FinishBase(1);
-  std::fill_n(sums_.data(), sum_stride_, 0);
+  if (weights_.shape.latents) std::fill_n(sums_.data(), sum_stride_, 0);
 }
 
 void ContextEngine::Parameters(size_t group, std::span<int32_t> mean_q4, std::span<uint8_t> scales) {
-  ParametersOf(group, 1, sums_.data(), mean_q4.size(), mean_q4.data(), scales.data());
+  ParametersOf(group, 1, FirstLayer(), mean_q4.size(), mean_q4.data(), scales.data());
 }
 
 void ContextEngine::Absorb(size_t group, std::span<const int32_t> latents) {
+  if (!weights_.shape.latents) return;
   See(group, 0, latents.data());
   AddGroup(group, 1, sums_.data());
 }
 
-void ContextEngine::EndToken(ContextState& state) { KeepFeatures(0, sums_.data(), id_, state); }
+void ContextEngine::EndToken(ContextState& state) { KeepFeatures(0, FirstLayer(), id_, state); }
 
 }  // namespace sluice

@@ -58,8 +58,8 @@ class ContextEngine {
   /// Needs: the weights outlive the engine.
   explicit ContextEngine(const ContextWeights& weights, const IntegerKernels& kernels = BestIntegerKernels());
 
-  /// Parameters of the next tokens of a sequence. Data: ids [n] (empty without ids), each in [0, ids); latents, means
-  /// and scales [n, d]. Needs: point in [0, points).
+  /// Parameters of the next tokens of a sequence. Data: ids [n] (empty without ids), each in [0, ids); means and scales
+  /// [n, d]; latents [n, d], or anything for a network that sees none. Needs: point in [0, points).
   void Predict(int point, std::span<const int32_t> ids, std::span<const int32_t> latents, ContextState& state,
                std::span<int32_t> mean_q4, std::span<uint8_t> scales);
 
@@ -70,12 +70,20 @@ class ContextEngine {
   void Absorb(size_t group, std::span<const int32_t> latents);
   void EndToken(ContextState& state);
 
- private:
-  static constexpr size_t kBlock = 64;  // tokens at once
+  /// Tokens at once.
+  static constexpr size_t kBlock = 64;
 
-  void PredictBlock(std::span<const int32_t> ids, size_t tokens, const int32_t* latents, ContextState& state,
+ private:
+  const int32_t* SumLatents(const int32_t* latents, size_t tokens);
+  const int32_t* FirstLayer() const { return sums_.empty() ? nullptr : sums_.data(); }
+  void PredictBlock(std::span<const int32_t> ids, size_t tokens, const int32_t* sums, ContextState& state,
                     int32_t* mean_q4, uint8_t* scales);
-  void AddNames(size_t at, int32_t id, const std::array<int32_t, 2>& earlier);
+  void ActivateAt(size_t at, const int32_t* base, const int32_t* sums, int16_t* out) const;
+  void Name(size_t at, int32_t id, const std::array<int32_t, 2>& earlier);
+  size_t PairBucket(int32_t id, int32_t previous) const;
+  static void Fetch(const int8_t* row, size_t size);
+  void FetchDirect(size_t at) const;
+  void FetchNames(std::span<const int32_t> ids) const;
   void TakePast(size_t at, ContextState& state);
   void FinishBase(size_t tokens);
   void See(size_t group, size_t at, const int32_t* latents);
@@ -87,10 +95,13 @@ class ContextEngine {
   const IntegerKernels& kernels_;
   int point_ = 0;
   int32_t id_ = 0;
-  size_t seen_stride_, past_stride_, hidden_stride_, sum_stride_, output_stride_;
+  size_t seen_stride_ = 0, past_stride_, hidden_stride_, sum_stride_, output_stride_ = 0;
   std::vector<int16_t> seen_, past_, hidden_;
-  std::vector<int32_t> base_, feature_base_, sums_, past_sums_, outputs_;
-  std::vector<int32_t> leak_;  // shifts of the leaky sums
+  std::vector<int32_t> base_, feature_base_, sums_, past_sums_, means_, scales_;
+  std::vector<int32_t> leak_;                         // shifts of the leaky sums
+  std::vector<int8_t> no_row_;                        // zeros
+  std::vector<int32_t> no_bias_;                      // zeros
+  std::vector<std::array<const int8_t*, 2>> direct_;  // rows of the tokens of a block
 };
 
 }  // namespace sluice

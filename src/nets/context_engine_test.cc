@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "base/counting_new.h"
 #include "nets/context_sample.h"
 
@@ -17,7 +19,23 @@ ContextSample Small() {
   return sample;
 }
 
-class ContextEngineTest : public testing::Test {
+// What preset `sluice` is made of, and `fast`.
+ContextSample Direct(bool latents) {
+  ContextSample sample = Small();
+  sample.old_shape = false;
+  sample.shape.groups = latents ? 4 : 1;
+  sample.shape.latents = latents;
+  sample.shape.direct = 2;
+  sample.shape.scale_units = 6;
+  return sample;
+}
+
+ContextSample SampleNamed(const std::string& name) {
+  if (name == "SixFields") return Small();
+  return Direct(name == "Direct");
+}
+
+class ContextEngineTest : public testing::TestWithParam<const char*> {
  protected:
   static constexpr size_t kTokens = 200;
 
@@ -44,13 +62,13 @@ class ContextEngineTest : public testing::Test {
     engine.EndToken(state);
   }
 
-  std::vector<uint8_t> bytes_ = Small().Make();
+  std::vector<uint8_t> bytes_ = SampleNamed(GetParam()).Make();
   ContextWeights weights_ = *ContextWeights::FromPack(*Pack::FromBytes(bytes_));
   std::vector<int32_t> ids_, latents_, mean_;
   std::vector<uint8_t> scale_;
 };
 
-TEST_F(ContextEngineTest, MatchesTokenByTokenAndInPieces) {
+TEST_P(ContextEngineTest, MatchesTokenByTokenAndInPieces) {
   for (const IntegerKernels& kernels : AllIntegerKernels()) {
     ContextEngine engine(weights_, kernels);
     ContextState state(weights_.shape);
@@ -67,7 +85,7 @@ TEST_F(ContextEngineTest, MatchesTokenByTokenAndInPieces) {
   }
 }
 
-TEST_F(ContextEngineTest, MatchesASequenceThatWasTakenBack) {
+TEST_P(ContextEngineTest, MatchesASequenceThatWasTakenBack) {
   ContextEngine engine(weights_);
   ContextState state(weights_.shape, 5);
   std::vector<int32_t> mean(35);
@@ -82,7 +100,7 @@ TEST_F(ContextEngineTest, MatchesASequenceThatWasTakenBack) {
   EXPECT_EQ(state.Trim(2).code(), StatusCode::kInvalidArgument) << "what was taken back once is no history";
 }
 
-TEST_F(ContextEngineTest, CostsNoAllocation) {
+TEST_P(ContextEngineTest, CostsNoAllocation) {
   ContextEngine engine(weights_);
   ContextState state(weights_.shape, 3);
   std::vector<int32_t> mean(mean_.size());
@@ -94,7 +112,7 @@ TEST_F(ContextEngineTest, CostsNoAllocation) {
   EXPECT_EQ(allocations, before);
 }
 
-TEST_F(ContextEngineTest, MatchesItsLimitsAfterExtremeLatents) {
+TEST_P(ContextEngineTest, MatchesItsLimitsAfterExtremeLatents) {
   ContextEngine engine(weights_);
   ContextState state(weights_.shape);
   for (size_t i = 0; i < latents_.size(); ++i) latents_[i] = i % 2 == 0 ? INT32_MAX : INT32_MIN;
@@ -102,12 +120,13 @@ TEST_F(ContextEngineTest, MatchesItsLimitsAfterExtremeLatents) {
   for (const uint8_t scale : scale_) EXPECT_LE(scale, 133);
 }
 
-TEST_F(ContextEngineTest, RejectsPacksOutsideTheLimits) {
+TEST_P(ContextEngineTest, RejectsPacksOutsideTheLimits) {
   // Every integer tensor, its first value set to something extreme: no such pack may be believed.
   const Pack pack = *Pack::FromBytes(bytes_);
   size_t refused = 0;
   for (const char* name :
        {"shape", "input.shifts", "past.shifts", "output.shifts", "base_bias", "output_bias", "channel_exponent"}) {
+    if (!pack.tensors().contains(name)) continue;
     PackWriter writer(pack.info());
     for (const auto& [key, view] : pack.tensors()) {
       std::vector<uint8_t> changed(view.bytes.begin(), view.bytes.end());
@@ -118,10 +137,37 @@ TEST_F(ContextEngineTest, RejectsPacksOutsideTheLimits) {
     EXPECT_EQ(ContextWeights::FromPack(*Pack::FromBytes(made)).status().code(), StatusCode::kCorrupt) << name;
     ++refused;
   }
-  EXPECT_EQ(refused, 7u);
+  EXPECT_EQ(refused, weights_.shape.latents ? 7u : 6u);
 }
 
-TEST_F(ContextEngineTest, RejectsWeightsWhoseSumsCouldOverflow) {
+TEST_P(ContextEngineTest, RejectsShapesThatContradictThemselves) {
+  const Pack pack = *Pack::FromBytes(bytes_);
+  const auto refuses = [&](size_t field, int32_t value) {
+    PackWriter writer(pack.info());
+    for (const auto& [key, view] : pack.tensors()) {
+      std::vector<uint8_t> changed(view.bytes.begin(), view.bytes.end());
+      if (key == "shape") std::memcpy(changed.data() + 4 * field, &value, sizeof value);
+      writer.AddTensor({key, view.dtype, view.shape, changed});
+    }
+    const auto made = *writer.Serialize();
+    return ContextWeights::FromPack(*Pack::FromBytes(made)).status().code() == StatusCode::kCorrupt;
+  };
+  EXPECT_FALSE(refuses(0, 21));
+  EXPECT_TRUE(refuses(0, 22)) << "m that the tensors do not have";
+  EXPECT_TRUE(refuses(1, 36)) << "more groups than channels";
+  EXPECT_TRUE(refuses(4, 10)) << "ids that the tables do not have";
+  if (pack.tensors().at("shape").shape[0] == 6) return;
+  EXPECT_TRUE(refuses(6, 3)) << "no third direct table";
+  EXPECT_TRUE(refuses(7, 2)) << "latents are seen or not";
+  EXPECT_TRUE(refuses(8, 22)) << "more units than there are";
+  if (weights_.shape.latents) return;
+  EXPECT_TRUE(refuses(1, 2)) << "groups that see nothing of each other";
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, ContextEngineTest, testing::Values("SixFields", "Direct", "DirectWithoutLatents"),
+                         [](const auto& parameter) { return std::string(parameter.param); });
+
+TEST(ContextWeightsTest, RejectsWeightsWhoseSumsCouldOverflow) {
   auto sample = Small();
   sample.shape.width = 8192;
   sample.shape.groups = 1;

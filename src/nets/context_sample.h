@@ -43,9 +43,11 @@ struct ContextSample {
   size_t block = 0;  ///< width of the transform's blocks; 0: one dense block
   int32_t largest = 64, smallest = 5;
   size_t class_width = 8;
+  size_t class_groups = 0;  ///< 0: classes are coded whole
   uint8_t precision = 14;
   size_t named_points = 1;  ///< how many of the points the pack names
   bool id_tables = true;    ///< of classes always; of token ids where a stream carries them
+  bool old_shape = true;    ///< six fields: all hidden units predict scales, nothing is direct
 
   /// Deviation of a channel's latents, in 1/16.
   int32_t Deviation(size_t channel) const {
@@ -78,15 +80,27 @@ inline std::vector<uint8_t> ContextSample::Make() const {
   };
   const auto constant = [](int32_t value) { return [value](uint64_t) { return value; }; };
   const auto bias = [&](int32_t most) { return [&random, most](uint64_t) { return random.Within(most); }; };
-  const int32_t fields[] = {
-      static_cast<int32_t>(m),           static_cast<int32_t>(shape.groups), static_cast<int32_t>(shape.points),
-      static_cast<int32_t>(shape.names), static_cast<int32_t>(shape.ids),    shape.pair_bits};
-  ints("shape", {6}, [&](uint64_t i) { return fields[i]; });
-  ints("input.weights", {m, d}, weights(40));
-  ints("input.shifts", {m}, constant(10));
+  const size_t units = old_shape ? m : shape.scale_units;
+  const int32_t fields[] = {static_cast<int32_t>(m),
+                            static_cast<int32_t>(shape.groups),
+                            static_cast<int32_t>(shape.points),
+                            static_cast<int32_t>(shape.names),
+                            static_cast<int32_t>(shape.ids),
+                            shape.pair_bits,
+                            static_cast<int32_t>(shape.direct),
+                            shape.latents ? 1 : 0,
+                            static_cast<int32_t>(units)};
+  ints("shape", {old_shape ? 6u : 9u}, [&](uint64_t i) { return fields[i]; });
+  if (shape.latents) {
+    ints("input.weights", {m, d}, weights(40));
+    ints("input.shifts", {m}, constant(10));
+  }
   ints("past.weights", {m, 2 * m}, weights(40));
   ints("past.shifts", {m}, constant(10));
-  ints("output.weights", {2 * d, m}, weights(60));
+  ints("output.weights", {2 * d, m}, [&](uint64_t i) {
+    const auto weight = static_cast<int8_t>(random.Within(60));
+    return i / m < d || i % m < units ? weight : int8_t{0};
+  });
   ints("output.shifts", {2 * d}, constant(m < 40 ? 10 : 13));
   ints("base_bias", {m}, bias(3000));
   ints("feature_bias", {m}, bias(3000));
@@ -104,6 +118,8 @@ inline std::vector<uint8_t> ContextSample::Make() const {
       ints((std::string("table.") + name).c_str(), {rows, m}, weights(30));
     }
     if (shape.pair_bits > 0) ints("table.pair", {uint64_t{1} << shape.pair_bits, m}, weights(20));
+    if (shape.direct > 0) ints("table.direct_now", {rows, 2 * d}, weights(12));
+    if (shape.direct > 1) ints("table.direct_previous", {rows, 2 * d}, weights(8));
   }
   const auto floats = [&](float offset, float factor) {
     return [&random, offset, factor](uint64_t) { return offset + factor * random.Float(); };
@@ -127,14 +143,31 @@ inline std::vector<uint8_t> ContextSample::Make() const {
     ints("class_means", {shape.ids, r}, floats(0, 2));
   }
   if (shape.names == TokenNames::kClasses || (shape.names == TokenNames::kTokens && id_tables)) {
-    const auto total = uint32_t{1} << precision, one = static_cast<uint32_t>(total / shape.ids);
-    std::vector<PackTable> tables;
-    for (size_t t = 0; t < rows; ++t) {
-      std::vector<uint32_t> frequencies(shape.ids, one);
-      frequencies[t % shape.ids] += total - one * static_cast<uint32_t>(shape.ids);
-      tables.push_back({0, true, std::move(frequencies)});
+    // Tables of so many symbols, each with one that is more likely.
+    const auto tables = [&](size_t count, size_t symbols) {
+      const auto total = uint32_t{1} << precision, one = static_cast<uint32_t>(total / symbols);
+      std::vector<PackTable> made;
+      for (size_t t = 0; t < count; ++t) {
+        std::vector<uint32_t> frequencies(symbols, one);
+        frequencies[t % symbols] += total - one * static_cast<uint32_t>(symbols);
+        made.push_back({0, true, std::move(frequencies)});
+      }
+      return made;
+    };
+    pack.AddTables(shape.names == TokenNames::kClasses ? "classes" : "ids",
+                   tables(rows, class_groups > 0 ? class_groups : shape.ids));
+    if (class_groups > 0) {
+      std::vector<PackTable> places;
+      const auto size = [&](uint64_t g) {
+        return static_cast<int32_t>(shape.ids * (g + 1) / class_groups - shape.ids * g / class_groups);
+      };
+      for (size_t g = 0; g < class_groups; ++g) {
+        const auto of_group = tables(class_groups + 1, static_cast<size_t>(size(g)));
+        places.insert(places.end(), of_group.begin(), of_group.end());
+      }
+      ints("class_sizes", {class_groups}, size);
+      pack.AddTables("class_places", std::move(places));
     }
-    pack.AddTables(shape.names == TokenNames::kClasses ? "classes" : "ids", std::move(tables));
   }
   std::vector<OperatingPoint> points;
   for (size_t p = 0; p < named_points; ++p) points.push_back({"p" + std::to_string(p), 0, 0});

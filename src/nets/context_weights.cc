@@ -70,15 +70,29 @@ Result<Weights> ReadWeights(const Pack& pack, const std::string& name, size_t ro
 
 }  // namespace
 
+Result<std::vector<uint32_t>> ReadClassSizes(const Pack& pack) {
+  constexpr uint64_t kMostGroups = 256;
+  const auto found = pack.tensors().find("class_sizes");
+  const uint64_t groups = found == pack.tensors().end() ? 0 : found->second.elements();
+  if (groups < 1 || groups > kMostGroups) return Corrupt(fmt::format("pack: {} groups of classes", groups));
+  SLUICE_ASSIGN_OR_RETURN(const auto sizes, ReadInt32(pack, "class_sizes", {groups}, {2, 1 << 18}));
+  return std::vector<uint32_t>(sizes.begin(), sizes.end());
+}
+
 Status ContextWeights::ReadShape(const Pack& pack) {
-  constexpr size_t kFields = 6;
-  SLUICE_ASSIGN_OR_RETURN(const auto fields, ReadInt32(pack, "shape", {kFields}, {0, 1 << 18}));
+  constexpr size_t kFields = 9,
+                   kFieldsOfOld = 6;  // packs that see latents and have no direct rows may leave the rest out
+  const auto found = pack.tensors().find("shape");
+  const bool old = found != pack.tensors().end() && found->second.elements() == kFieldsOfOld;
+  SLUICE_ASSIGN_OR_RETURN(auto fields, ReadInt32(pack, "shape", {old ? kFieldsOfOld : kFields}, {0, 1 << 18}));
+  if (old) fields.insert(fields.end(), {0, 1, fields[0]});
   const uint32_t width = pack.info().width;
   const auto within = [&](size_t field, int32_t low, int32_t high) {
     return fields[field] >= low && fields[field] <= high;
   };
   if (width > 8192 || !within(0, 5, 1024) || !within(1, 1, 64) || !within(2, 1, 16) || !within(3, 0, 2) ||
-      !within(5, 0, 20) || static_cast<uint32_t>(fields[1]) > width) {
+      !within(5, 0, 20) || !within(6, 0, 2) || !within(7, 0, 1) || !within(8, 0, fields[0]) ||
+      static_cast<uint32_t>(fields[1]) > width) {
     return Corrupt("pack: tensor \"shape\" is outside the limits of codec context");
   }
   shape = {.width = width,
@@ -87,41 +101,58 @@ Status ContextWeights::ReadShape(const Pack& pack) {
            .points = static_cast<size_t>(fields[2]),
            .names = static_cast<TokenNames>(fields[3]),
            .ids = static_cast<size_t>(fields[4]),
-           .pair_bits = fields[5]};
+           .pair_bits = fields[5],
+           .direct = static_cast<size_t>(fields[6]),
+           .latents = fields[7] == 1,
+           .scale_units = static_cast<size_t>(fields[8])};
   const bool named = shape.names != TokenNames::kNone;
-  if (named != (shape.ids > 0) || (!named && shape.pair_bits > 0)) {
+  if (named != (shape.ids > 0) || (!named && (shape.pair_bits > 0 || shape.direct > 0))) {
     return Corrupt("pack: tensor \"shape\": ids where there are none, or none where there are");
   }
+  if (!shape.latents && shape.groups > 1) return Corrupt("pack: tensor \"shape\": groups, and no latents to see");
   return OkStatus();
 }
 
 Status ContextWeights::ReadMatrices(const Pack& pack) {
   const size_t d = shape.width, m = shape.hidden;
-  SLUICE_ASSIGN_OR_RETURN(const Weights in, ReadWeights(pack, "input", m, d));
   SLUICE_ASSIGN_OR_RETURN(const Weights back, ReadWeights(pack, "past", m, 2 * m));
-  SLUICE_ASSIGN_OR_RETURN(const Weights out, ReadWeights(pack, "output", 2 * d, m));
-  SLUICE_ASSIGN_OR_RETURN(const auto bias, ReadInt32(pack, "output_bias", {2 * d}, {-kLargestBias, kLargestBias}));
   past = PackedWeights({back.values.data(), m, 2 * m});
-  for (size_t i = 0; i < m; ++i) {
-    input_rounding.Add(in.shifts[i] + kActivationBits - kSumBits);
-    past_rounding.Add(back.shifts[i] + kActivationBits - kSumBits);
-  }
+  for (size_t i = 0; i < m; ++i) past_rounding.Add(back.shifts[i] + kActivationBits - kSumBits);
+  if (!shape.latents) return ReadOutputs(pack);
+  SLUICE_ASSIGN_OR_RETURN(const Weights in, ReadWeights(pack, "input", m, d));
+  for (size_t i = 0; i < m; ++i) input_rounding.Add(in.shifts[i] + kActivationBits - kSumBits);
   for (size_t g = 0; g < shape.groups; ++g) {
     const size_t from = shape.GroupBegin(g), size = shape.GroupSize(g);
-    Matrix<int8_t> columns(m, size), rows(2 * size, m);
+    Matrix<int8_t> columns(m, size);
     for (size_t i = 0; i < m; ++i) std::copy_n(in.values.data() + i * d + from, size, columns.row(i).data());
-    RowRounding rounding;
-    std::vector<int32_t> biases;
-    for (size_t r = 0; r < 2 * size; ++r) {
-      const size_t row = r < size ? from + r : d + from + r - size;
-      std::copy_n(out.values.data() + row * m, m, rows.row(r).data());
-      rounding.Add(out.shifts[row] + kActivationBits - kOutputBits);
-      biases.push_back(bias[row]);
-    }
     input.emplace_back(columns.View());
-    output.emplace_back(rows.View());
-    output_rounding.push_back(std::move(rounding));
-    output_bias.push_back(std::move(biases));
+  }
+  return ReadOutputs(pack);
+}
+
+Status ContextWeights::ReadOutputs(const Pack& pack) {
+  const size_t d = shape.width, m = shape.hidden;
+  SLUICE_ASSIGN_OR_RETURN(const Weights out, ReadWeights(pack, "output", 2 * d, m));
+  SLUICE_ASSIGN_OR_RETURN(const auto bias, ReadInt32(pack, "output_bias", {2 * d}, {-kLargestBias, kLargestBias}));
+  for (size_t r = d; r < 2 * d; ++r) {
+    const int8_t* const row = out.values.data() + r * m;
+    if (std::all_of(row + shape.scale_units, row + m, [](int8_t w) { return w == 0; })) continue;
+    return Corrupt(
+        fmt::format("pack: tensor \"output.weights\": row {} uses hidden units beyond {}", r, shape.scale_units));
+  }
+  for (Outputs* const rows : {&means, &scales}) {
+    const size_t first = rows == &means ? 0 : d, units = rows == &means ? m : shape.scale_units;
+    for (size_t r = first; r < first + d; ++r) {
+      rows->rounding.Add(out.shifts[r] + kActivationBits - kOutputBits);
+      rows->bias.push_back(bias[r]);
+    }
+    for (size_t g = 0; g < shape.groups; ++g) {
+      Matrix<int8_t> part(shape.GroupSize(g), units);
+      for (size_t r = 0; r < part.rows(); ++r) {
+        std::copy_n(out.values.data() + (first + shape.GroupBegin(g) + r) * m, units, part.row(r).data());
+      }
+      rows->weights.emplace_back(part.View());
+    }
   }
   return OkStatus();
 }
@@ -146,6 +177,12 @@ Status ContextWeights::ReadLists(const Pack& pack) {
   }
   if (shape.pair_bits > 0) {
     SLUICE_ASSIGN_OR_RETURN(pair, ReadInt8(pack, "table.pair", uint64_t{1} << shape.pair_bits, m));
+  }
+  if (shape.direct > 0) {
+    SLUICE_ASSIGN_OR_RETURN(direct_now, ReadInt8(pack, "table.direct_now", shape.ids + 1, 2 * shape.width));
+  }
+  if (shape.direct > 1) {
+    SLUICE_ASSIGN_OR_RETURN(direct_previous, ReadInt8(pack, "table.direct_previous", shape.ids + 1, 2 * shape.width));
   }
   return OkStatus();
 }

@@ -20,15 +20,24 @@ struct ContextShape {
   size_t groups = 0;  ///< in which the channels of a token are coded
   size_t points = 0;  ///< operating points
   TokenNames names = TokenNames::kNone;
-  size_t ids = 0;     ///< different ids; id `ids` stands for what was before the sequence
-  int pair_bits = 0;  ///< log2 of the buckets of the table of id pairs; 0: none
+  size_t ids = 0;          ///< different ids; id `ids` stands for what was before the sequence
+  int pair_bits = 0;       ///< log2 of the buckets of the table of id pairs; 0: none
+  size_t direct = 0;       ///< ids, from the token's own backwards, that add a row of means and one of scales
+  bool latents = true;     ///< the network sees what was decoded before; off: ids alone, and one group
+  size_t scale_units = 0;  ///< hidden units that predict scales
 
   /// First channel of a group; of `groups`, the width.
   size_t GroupBegin(size_t group) const { return group * width / groups; }
   size_t GroupSize(size_t group) const { return GroupBegin(group + 1) - GroupBegin(group); }
   /// Of one end: every weight once.
-  uint64_t MultiplyAdds() const { return 3 * uint64_t{width} * hidden + 2 * uint64_t{hidden} * hidden; }
+  uint64_t MultiplyAdds() const {
+    return uint64_t{width} * ((latents ? 2 : 1) * hidden + scale_units) + 2 * uint64_t{hidden} * hidden;
+  }
 };
+
+/// How many classes each group of a pack has. Errors: Corrupt for another shape than that of a list, more than 256
+/// groups, or groups of less than two classes or more than 2^18.
+Result<std::vector<uint32_t>> ReadClassSizes(const Pack& pack);
 
 /// How sums become numbers of another unit: (sum + half) >> shift, each with its own.
 struct RowRounding {
@@ -50,16 +59,21 @@ class ContextWeights {
   static Result<ContextWeights> FromPack(const Pack& pack);
 
   ContextShape shape;
-  std::vector<PackedWeights> input;   ///< by group, [m, channels]
-  PackedWeights past;                 ///< [m, 2 m]
-  std::vector<PackedWeights> output;  ///< by group, [2 channels, m]: means, then scales
+  std::vector<PackedWeights> input;  ///< by group, [m, channels]; none without latents
+  PackedWeights past;                ///< [m, 2 m]
   RowRounding input_rounding, past_rounding;
-  std::vector<RowRounding> output_rounding;                                  ///< by group
-  std::vector<std::vector<int32_t>> output_bias;                             ///< by group
+  /// Rows of means or of scales. By group: [channels, hidden units].
+  struct Outputs {
+    std::vector<PackedWeights> weights;
+    RowRounding rounding;       ///< [d]
+    std::vector<int32_t> bias;  ///< [d]
+  };
+  Outputs means, scales;
   std::vector<int32_t> base_bias, feature_bias;                              ///< [m]
   std::vector<int32_t> point_bias;                                           ///< [points, m]
   std::vector<int8_t> now, previous, before, feature_now, feature_previous;  ///< [ids + 1, m] each, or empty
   std::vector<int8_t> pair;                                                  ///< [2^pair_bits, m], or empty
+  std::vector<int8_t> direct_now, direct_previous;                           ///< [ids + 1, 2 d] each, or empty
   RowRounding mean_rounding;  ///< [d]: 10 bits of an output and 8 of a point's scale become 4 of a mean
 
   /// What depends on the operating point.
@@ -75,6 +89,7 @@ class ContextWeights {
  private:
   Status ReadShape(const Pack& pack);
   Status ReadMatrices(const Pack& pack);
+  Status ReadOutputs(const Pack& pack);
   Status ReadLists(const Pack& pack);
   void PreparePoints(const std::vector<int32_t>& exponents);
 };

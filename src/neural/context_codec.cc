@@ -60,6 +60,17 @@ ShiftedMatrix ShiftedFrom(const Tensor& weights) {
   return {weights.size(0), weights.size(1), Integers<int8_t>(whole, 1), Integers<int32_t>(shifts, 1)};
 }
 
+// Of each point, a block of them at a time: scores of all points at once would not fit a cache, or a memory.
+Tensor NearestClass(const Tensor& points, const Tensor& means) {
+  constexpr int64_t kBlock = 2048;
+  const auto half_squares = means.square().sum(1) / 2;
+  std::vector<Tensor> nearest;
+  for (int64_t from = 0; from < points.size(0); from += kBlock) {
+    nearest.push_back((torch::matmul(points.slice(0, from, from + kBlock), means.t()) - half_squares).argmax(1));
+  }
+  return torch::cat(nearest);
+}
+
 }  // namespace
 
 double PointStep(int point) { return std::exp2(0.5 * point); }
@@ -87,15 +98,16 @@ Tensor ContextTransform::Classify(const Tensor& x) const {
   auto shape = x.sizes().vec();
   shape.pop_back();
   const auto seen = torch::matmul((x - offset).reshape({-1, x.size(-1)}), class_axes.t());
-  const auto score = torch::matmul(seen, class_means.t()) * 2 - class_means.square().sum(1);
-  return score.argmax(1).reshape(shape);
+  return NearestClass(seen, class_means).reshape(shape);
 }
 
 std::vector<std::pair<std::string, Tensor*>> ContextTransform::Tensors() {
-  return {
+  std::vector<std::pair<std::string, Tensor*>> tensors = {
       {"transform.offset", &offset},          {"transform.axes", &axes},         {"transform.order", &order},
       {"transform.log_gain", &log_gain},      {"transform.centroid", &centroid}, {"transform.class_axes", &class_axes},
       {"transform.class_means", &class_means}};
+  if (class_sizes.numel() > 0) tensors.emplace_back("transform.class_sizes", &class_sizes);
+  return tensors;
 }
 
 Tensor CentroidShift(const Tensor& distance, const Tensor& sigma) {
@@ -123,10 +135,14 @@ ContextCodecImpl::ContextCodecImpl(const ContextConfig& config) : config_(config
   const int64_t classes = config.ids == ContextIds::kClasses ? config.id_count : 0;
   class_axes_ = register_buffer("class_axes", torch::zeros({config.class_width, d}));
   class_means_ = register_buffer("class_means", torch::zeros({classes, config.class_width}));
+  class_sizes_ = register_buffer("class_sizes", torch::zeros({config.class_groups}, torch::kInt64));
 
-  input_ = register_parameter("input", Normal(m, d, 0.7 / std::sqrt(d)));
+  if (config.latents) input_ = register_parameter("input", Normal(m, d, 0.7 / std::sqrt(d)));
   past_ = register_parameter("past", Normal(m, 2 * m, 0.5 / std::sqrt(2 * m)));
-  output_ = register_parameter("output", Normal(2 * d, m, 0.1 / std::sqrt(m)));
+  output_ = register_parameter("output", Normal(d, m, 0.1 / std::sqrt(m)));
+  if (const int64_t units = config.ScaleUnits(); units > 0) {
+    scale_output_ = register_parameter("scale_output", Normal(d, units, 0.1 / std::sqrt(units)));
+  }
   base_bias_ = register_parameter("base_bias", torch::randn({m}) * 0.1);
   feature_bias_ = register_parameter("feature_bias", torch::randn({m}) * 0.1);
   point_bias_ = register_parameter("point_bias", torch::zeros({config.points, m}));
@@ -138,6 +154,8 @@ ContextCodecImpl::ContextCodecImpl(const ContextConfig& config) : config_(config
   before_ = register_parameter("table_before", Normal(rows, m, 0.25));
   feature_now_ = register_parameter("table_feature_now", Normal(rows, m, 0.5));
   feature_previous_ = register_parameter("table_feature_previous", Normal(rows, m, 0.25));
+  if (config.direct > 0) direct_now_ = register_parameter("table_direct_now", torch::zeros({rows, 2 * d}));
+  if (config.direct > 1) direct_previous_ = register_parameter("table_direct_previous", torch::zeros({rows, 2 * d}));
   if (config.pair_bits > 0) pair_ = register_parameter("table_pair", torch::zeros({int64_t{1} << config.pair_bits, m}));
 }
 
@@ -151,11 +169,21 @@ void ContextCodecImpl::Initialize(const ContextTransform& transform, const Tenso
   if (transform.class_means.defined()) {
     class_axes_.copy_(transform.class_axes);
     class_means_.copy_(transform.class_means);
+    if (config_.class_groups > 0) class_sizes_.copy_(transform.class_sizes);
   }
 }
 
+void ContextCodecImpl::InitializeDirect(const Tensor& x, const Tensor& ids) {
+  torch::NoGradGuard no_grad;
+  const auto u = Transform().Forward(x) / torch::exp2(exponent_);
+  auto means = direct_now_.slice(1, 0, config_.width);
+  const auto sums = torch::zeros_like(means).index_add_(0, ids, u);
+  const auto counts = torch::zeros({means.size(0)}).index_add_(0, ids, torch::ones({ids.size(0)})).unsqueeze(1);
+  means.copy_(sums / (counts + 1));
+}
+
 ContextTransform ContextCodecImpl::Transform() const {
-  return {offset_, axes_, order_, log_gain_, centroid_, class_axes_, class_means_};
+  return {offset_, axes_, order_, log_gain_, centroid_, class_axes_, class_means_, class_sizes_};
 }
 
 Tensor ContextCodecImpl::Look(const Tensor& table, const Tensor& rows) const {
@@ -194,6 +222,37 @@ ContextCodecImpl::Base ContextCodecImpl::FromIds(const Tensor& ids, int point) c
   return base;
 }
 
+// Without latents the features are those of the ids, and without ids all tokens have the same.
+Tensor ContextCodecImpl::Features(const Tensor& n, const Tensor& input, const Tensor& base) const {
+  const auto seen = config_.latents ? torch::matmul(n.detach(), input.t())
+                                    : torch::zeros({n.size(0), n.size(1), config_.hidden}, n.options());
+  return Relu(seen + base);
+}
+
+ContextCodecImpl::Outputs ContextCodecImpl::Predict(const Tensor& n, const Tensor& ids, int point) const {
+  const int64_t d = config_.width, units = config_.ScaleUnits();
+  const auto input = config_.latents ? RoundWeights(input_) : Tensor();
+  const auto output = RoundWeights(output_), scale_output = units > 0 ? RoundWeights(scale_output_) : Tensor();
+  const Base base = FromIds(ids, point);
+  const auto features = Features(n, input, base.feature);
+  const auto past = Later(torch::cat({features, Leak(features)}, 2), 1, 0);
+  auto hidden = base.hidden + torch::matmul(past, RoundWeights(past_).t());
+
+  std::vector<Tensor> means, logs;
+  for (int64_t g = 0; g < config_.groups; ++g) {
+    const int64_t from = config_.GroupBegin(g), to = config_.GroupBegin(g + 1);
+    const auto h = Relu(hidden);
+    means.push_back(torch::matmul(h, output.slice(0, from, to).t()));
+    if (units > 0) logs.push_back(torch::matmul(h.slice(2, 0, units), scale_output.slice(0, from, to).t()));
+    if (config_.latents) hidden = hidden + torch::matmul(n.slice(2, from, to), input.slice(1, from, to).t());
+  }
+  const auto mean = torch::cat(means, 2), log_sigma = units > 0 ? torch::cat(logs, 2) : torch::zeros_like(mean);
+  auto all = torch::cat({mean, log_sigma}, 2) + output_bias_;
+  if (config_.direct > 0) all = all + Look(direct_now_, ids);
+  if (config_.direct > 1) all = all + Look(direct_previous_, Later(ids, 1, config_.id_count));
+  return {all.slice(2, 0, d), all.slice(2, d)};
+}
+
 ContextCodecImpl::Output ContextCodecImpl::Run(const Tensor& x, const Tensor& ids, int point) {
   const double step = PointStep(point);
   const ContextTransform transform = Transform();
@@ -201,23 +260,10 @@ ContextCodecImpl::Output ContextCodecImpl::Run(const Tensor& x, const Tensor& id
   const auto y = RoundStraightThrough(u);
   const auto unit = torch::exp2(exponent_);
   const auto n = torch::clamp(y * (step / unit), -kLargestActivation, kLargestActivation);
-  const auto input = RoundWeights(input_), output = RoundWeights(output_);
-  const Base base = FromIds(ids, point);
-  const auto features = Relu(torch::matmul(n.detach(), input.t()) + base.feature);
-  const auto past = Later(torch::cat({features, Leak(features)}, 2), 1, 0);
-  auto hidden = base.hidden + torch::matmul(past, RoundWeights(past_).t());
-
-  std::vector<Tensor> means, logs;
-  for (int64_t g = 0; g < config_.groups; ++g) {
-    const int64_t from = config_.GroupBegin(g), to = config_.GroupBegin(g + 1), d = config_.width;
-    const auto h = Relu(hidden);
-    means.push_back(torch::matmul(h, output.slice(0, from, to).t()) + output_bias_.slice(0, from, to));
-    logs.push_back(torch::matmul(h, output.slice(0, d + from, d + to).t()) + output_bias_.slice(0, d + from, d + to));
-    hidden = hidden + torch::matmul(n.slice(2, from, to), input.slice(1, from, to).t());
-  }
+  const Outputs outputs = Predict(n, ids, point);
   constexpr double kLeastLogSigma = -2.2072749, kMostLogSigma = 8.3;  // of the scale grid
-  const auto mean = torch::cat(means, 2) * (unit / step);
-  const auto log_sigma = torch::cat(logs, 2) + torch::log(unit / step);
+  const auto mean = outputs.mean * (unit / step);
+  const auto log_sigma = outputs.log_sigma + torch::log(unit / step);
   const auto sigma = torch::exp(torch::clamp(log_sigma, kLeastLogSigma, kMostLogSigma));
   const auto distance = y - mean;
   const auto moved = y + centroid_ * CentroidShift(distance, sigma);
@@ -228,9 +274,16 @@ ContextNetwork ContextCodecImpl::ToIntegers() const {
   torch::NoGradGuard no_grad;
   ContextNetwork network;
   network.config = config_;
-  network.input = ShiftedFrom(input_);
+  if (config_.latents) network.input = ShiftedFrom(input_);
   network.past = ShiftedFrom(past_);
   network.output = ShiftedFrom(output_);
+  const int64_t units = config_.ScaleUnits();
+  const auto padded = torch::zeros_like(output_);
+  if (units > 0) padded.slice(1, 0, units).copy_(scale_output_);
+  const ShiftedMatrix scales = ShiftedFrom(padded);
+  network.output.rows += scales.rows;
+  network.output.values.insert(network.output.values.end(), scales.values.begin(), scales.values.end());
+  network.output.shifts.insert(network.output.shifts.end(), scales.shifts.begin(), scales.shifts.end());
   constexpr double kSumUnit = 1.0 / 4096, kOutputUnit = 1.0 / 1024;
   network.base_bias = Integers<int32_t>(base_bias_, kSumUnit);
   network.feature_bias = Integers<int32_t>(feature_bias_, kSumUnit);
@@ -247,7 +300,27 @@ ContextNetwork ContextCodecImpl::ToIntegers() const {
   network.feature_now = table(feature_now_);
   network.feature_previous = table(feature_previous_);
   if (config_.pair_bits > 0) network.pair = table(pair_);
+  if (config_.direct > 0) network.direct_now = table(direct_now_);
+  if (config_.direct > 1) network.direct_previous = table(direct_previous_);
   return network;
+}
+
+Tensor GroupClasses(Tensor& means, int64_t groups, int rounds) {
+  torch::NoGradGuard no_grad;
+  const auto centers = FitClasses(means, groups, rounds);
+  auto distance = torch::cdist(means, centers);
+  auto group = distance.argmin(1);
+  // The nearest of the others comes to a group that has fewer than two.
+  for (int64_t g = 0; g < groups; ++g) {
+    while ((group == g).sum().item<int64_t>() < 2) {
+      const auto counts = torch::bincount(group, {}, groups);
+      const auto free = counts.index_select(0, group) > 2;
+      const auto nearest = distance.select(1, g).masked_fill((group == g).logical_or(free.logical_not()), HUGE_VAL);
+      group[nearest.argmin().item<int64_t>()] = g;
+    }
+  }
+  means = means.index_select(0, torch::argsort(group));
+  return torch::bincount(group, {}, groups);
 }
 
 Tensor FitClasses(const Tensor& points, int64_t classes, int rounds) {
@@ -255,7 +328,7 @@ Tensor FitClasses(const Tensor& points, int64_t classes, int rounds) {
   const int64_t n = points.size(0);
   auto means = points.index_select(0, torch::randint(n, {classes}));
   for (int round = 0; round < rounds; ++round) {
-    const auto nearest = (torch::matmul(points, means.t()) * 2 - means.square().sum(1)).argmax(1);
+    const auto nearest = NearestClass(points, means);
     const auto sums = torch::zeros_like(means).index_add_(0, nearest, points);
     const auto counts = torch::zeros({classes}).index_add_(0, nearest, torch::ones({n})).unsqueeze(1);
     const auto anywhere = points.index_select(0, torch::randint(n, {classes}));

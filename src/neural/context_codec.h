@@ -19,6 +19,7 @@ struct ContextTransform {
   torch::Tensor centroid;     ///< [d], how far a decoded value moves towards the centroid of its cell, 0 to 1
   torch::Tensor class_axes;   ///< [r, d]; empty without classes
   torch::Tensor class_means;  ///< [classes, r]
+  torch::Tensor class_sizes;  ///< [groups] int64, how many neighbouring classes each has; empty without groups
 
   /// u = gain * axes (x - offset) in coding order. Data: [..., d] -> [..., d]. Differentiable.
   torch::Tensor Forward(const torch::Tensor& x) const;
@@ -56,6 +57,10 @@ class ContextCodecImpl : public torch::nn::Module {
   /// channel.
   void Initialize(const ContextTransform& transform, const torch::Tensor& deviation);
 
+  /// Sets the rows of means that ids add directly to what their tokens have on average, after Initialize.
+  /// Data: x [n, d], ids int64 [n]. Needs: config().direct > 0.
+  void InitializeDirect(const torch::Tensor& x, const torch::Tensor& ids);
+
   ContextTransform Transform() const;
   /// The integers that this network stands for.
   ContextNetwork ToIntegers() const;
@@ -69,13 +74,24 @@ class ContextCodecImpl : public torch::nn::Module {
     torch::Tensor hidden, feature;
   };
   Base FromIds(const torch::Tensor& ids, int point) const;
+  // Of single tokens; what later tokens remember of them. Data: n [B, T, d] latents as the network sees them.
+  torch::Tensor Features(const torch::Tensor& n, const torch::Tensor& input, const torch::Tensor& base) const;
+  // In units of the channels. Data: both [B, T, d].
+  struct Outputs {
+    torch::Tensor mean, log_sigma;
+  };
+  Outputs Predict(const torch::Tensor& n, const torch::Tensor& ids, int point) const;
 
   ContextConfig config_;
-  torch::Tensor offset_, axes_, order_, log_gain_, centroid_, class_axes_, class_means_, exponent_;
-  torch::Tensor input_, past_, output_, base_bias_, feature_bias_, point_bias_, output_bias_;
-  torch::Tensor now_, previous_, before_, feature_now_, feature_previous_, pair_;
+  torch::Tensor offset_, axes_, order_, log_gain_, centroid_, class_axes_, class_means_, class_sizes_, exponent_;
+  torch::Tensor input_, past_, output_, scale_output_, base_bias_, feature_bias_, point_bias_, output_bias_;
+  torch::Tensor now_, previous_, before_, feature_now_, feature_previous_, pair_, direct_now_, direct_previous_;
 };
 TORCH_MODULE(ContextCodec);
+
+/// Brings classes into groups of near ones, neighbours in their order, each of at least two.
+/// Data: means [classes, r], in and out. Gives int64 [groups], how many each has. Starts from torch's random state.
+torch::Tensor GroupClasses(torch::Tensor& means, int64_t groups, int rounds);
 
 /// k-means. Data: points [n, r] -> means [classes, r]. Starts from torch's current random state.
 torch::Tensor FitClasses(const torch::Tensor& points, int64_t classes, int rounds);

@@ -73,25 +73,12 @@ Status CheckElements(const torch::Tensor& wrong, const torch::Tensor& values, co
 
 }  // namespace
 
-Result<std::vector<StaticTable>> FitClassTables(const torch::Tensor& classes, const ContextConfig& config) {
-  constexpr double kPriorCount = 8;  // what the frequency of a class on its own weighs in its table given another
-  constexpr double kWeightUnit = 1 << 20;
-  const int64_t k = config.id_count, tokens = classes.size(1);
-  const auto pairs = classes.slice(1, 0, tokens - 1) * k + classes.slice(1, 1);
-  const auto counts = torch::bincount(pairs.reshape({-1}), {}, k * k).reshape({k, k}).to(torch::kDouble);
-  const auto alone = torch::bincount(classes.reshape({-1}), {}, k).to(torch::kDouble) + 0.5;
-  const auto first = torch::bincount(classes.select(1, 0), {}, k).to(torch::kDouble);
-  const auto prior = alone / alone.sum() * kPriorCount;
-  const auto weights =
-      ((torch::cat({counts, first.unsqueeze(0)}, 0) + prior) * kWeightUnit).to(torch::kInt64).contiguous();
-  std::vector<StaticTable> tables;
-  std::vector<uint64_t> row(static_cast<size_t>(k));
-  for (int64_t r = 0; r <= k; ++r) {
-    std::copy_n(weights.data_ptr<int64_t>() + r * k, k, row.begin());
-    SLUICE_ASSIGN_OR_RETURN(StaticTable table, StaticTable::ClosedFromWeights(0, row, config.precision_bits));
-    tables.push_back(std::move(table));
-  }
-  return tables;
+Result<IdTables> FitClassTables(const torch::Tensor& classes, const ContextConfig& config, const torch::Tensor& sizes) {
+  std::vector<std::vector<int32_t>> sequences;
+  for (int64_t i = 0; i < classes.size(0); ++i) sequences.push_back(ToInt32(classes[i]));
+  std::vector<uint32_t> groups;
+  for (const int32_t size : ToInt32(sizes)) groups.push_back(static_cast<uint32_t>(size));
+  return IdTables::Fit(sequences, static_cast<size_t>(config.id_count), std::move(groups), config.precision_bits);
 }
 
 Result<ContextCoder> ContextCoder::Create(StoredContext stored) {
@@ -141,9 +128,8 @@ Result<ContextChunk> ContextCoder::Encode(const torch::Tensor& x, const torch::T
         [&](size_t token, int32_t previous) {
           if (ids.empty()) return int32_t{0};
           if (config.ids == ContextIds::kClasses) {
-            const StaticTable& table = stored_.classes[static_cast<size_t>(previous)];
-            EncodeStatic(table, ids[token], encoder);
-            if (measure) chunk.id_bits += table.CostBits(ids[token]);
+            stored_.classes.Encode<false>(previous, ids[token], encoder);
+            if (measure) chunk.id_bits += stored_.classes.CostBits(previous, ids[token]);
           }
           return ids[token];
         },
@@ -184,10 +170,7 @@ Result<torch::Tensor> ContextCoder::Decode(std::span<const uint8_t> payload, int
     Walk(
         stored_.network, point, batch, tokens_per_row, chunk.latent,
         [&](size_t token, int32_t previous) {
-          if (classes) {
-            const int64_t id = DecodeStatic(stored_.classes[static_cast<size_t>(previous)], decoder);
-            return chunk.ids[token] = static_cast<int32_t>(id);
-          }
+          if (classes) return chunk.ids[token] = stored_.classes.Decode(previous, decoder);
           return ids.empty() ? 0 : ids[token];
         },
         [&](size_t token, size_t from, size_t to, std::span<const int32_t> mean, std::span<const uint8_t> scale) {

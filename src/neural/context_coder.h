@@ -13,7 +13,7 @@
 #include "neural/codec_files.h"
 #include "neural/context_codec.h"
 #include "prob/gaussian_tables.h"
-#include "prob/static_table.h"
+#include "prob/id_tables.h"
 
 namespace sluice {
 
@@ -23,7 +23,7 @@ struct StoredContext {
   ContextTransform transform;
   /// Of classes, or of the token ids that a stream may carry, by the one before; the last for a chunk's first token.
   /// Empty with neither, or where the ids are too many.
-  std::vector<StaticTable> classes;
+  IdTables classes;
   CodecOrigin origin;
   Sha256Digest digest{};
 };
@@ -34,9 +34,9 @@ inline bool HasIdTables(const ContextConfig& config) {
          config.id_count <= std::min<int64_t>(1 << 11, int64_t{1} << (config.precision_bits - 1));
 }
 
-/// Tables of a class or id given the one before, from a sample. Data: int64 [windows, T].
-/// Errors: InvalidArgument as the tables.
-Result<std::vector<StaticTable>> FitClassTables(const torch::Tensor& classes, const ContextConfig& config);
+/// Tables of a class or id given the one before, from a sample. Data: int64 [windows, T]; sizes as class_sizes of the
+/// transform. Errors: InvalidArgument as the tables.
+Result<IdTables> FitClassTables(const torch::Tensor& classes, const ContextConfig& config, const torch::Tensor& sizes);
 
 /// Writes `folder`/codec.json and `folder`/codec.safetensors: int8, int16 and int32 tensors of docs/numerics.md and the
 /// float transform. Errors: Io; as ContextNetwork::Check.

@@ -11,7 +11,15 @@
 namespace sluice {
 namespace {
 
-StoredContext Make(ContextIds ids) {
+// What is known of a token, and whether classes are named in groups and add rows to what is predicted.
+struct Kind {
+  const char* name;
+  ContextIds ids;
+  bool direct = false, latents = true;
+};
+
+StoredContext Make(const Kind& kind) {
+  const ContextIds ids = kind.ids;
   torch::manual_seed(5);
   torch::NoGradGuard no_grad;
   ContextConfig config;
@@ -20,6 +28,10 @@ StoredContext Make(ContextIds ids) {
   config.hidden = 20;
   config.ids = ids;
   config.id_count = ids == ContextIds::kNone ? 0 : 9;
+  config.direct = kind.direct ? 2 : 0;
+  config.class_groups = kind.direct ? 3 : 0;
+  config.latents = kind.latents;
+  config.groups = kind.latents ? 4 : 1;
   config.class_width = 5;
   config.points = 2;
   config.block = 8;
@@ -29,18 +41,24 @@ StoredContext Make(ContextIds ids) {
   transform.order = torch::randperm(16);
   transform.class_axes = torch::randn({5, 16});
   if (ids == ContextIds::kClasses) transform.class_means = torch::randn({9, 5}) * 3;
+  if (kind.direct) transform.class_sizes = GroupClasses(transform.class_means, 3, 4);
   codec->Initialize(transform, torch::full({16}, 3.0));
+  if (kind.direct) {
+    const auto x = torch::randn({400, 16});
+    codec->InitializeDirect(x, codec->Transform().Classify(x));
+  }
   StoredContext stored;
   stored.network = codec->ToIntegers();
   stored.transform = codec->Transform();
   stored.origin.cut = 1;
   if (ids == ContextIds::kClasses) {
-    stored.classes = *FitClassTables(stored.transform.Classify(torch::randn({30, 32, 16})), config);
+    stored.classes =
+        *FitClassTables(stored.transform.Classify(torch::randn({30, 32, 16})), config, stored.transform.class_sizes);
   }
   return stored;
 }
 
-class ContextCoderTest : public testing::TestWithParam<ContextIds> {
+class ContextCoderTest : public testing::TestWithParam<Kind> {
  protected:
   ContextCoder coder_ = *ContextCoder::Create(Make(GetParam()));
   torch::Tensor x_ = torch::randn({2, 32, 16}) * 0.7;
@@ -92,7 +110,7 @@ TEST_P(ContextCoderTest, RejectsBadInput) {
   EXPECT_NE(status.ToString().find("row 1, token 2, channel 3"), std::string::npos) << status.ToString();
   EXPECT_EQ(coder_.Encode(x_, tokens_, 2).status().code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(coder_.Encode(x_.slice(2, 0, 15), tokens_, 0).status().code(), StatusCode::kInvalidArgument);
-  const bool needs_tokens = GetParam() == ContextIds::kTokens;
+  const bool needs_tokens = GetParam().ids == ContextIds::kTokens;
   EXPECT_EQ(coder_.Encode(x_, {}, 0).ok(), !needs_tokens);
   const auto chunk = coder_.Encode(x_, tokens_, 0);
   std::vector<uint8_t> cut(chunk->payload.begin(), chunk->payload.begin() + 40);
@@ -109,8 +127,23 @@ TEST_P(ContextCoderTest, RejectsDamagedFiles) {
   EXPECT_EQ(LoadContext(folder_ / "nowhere").status().code(), StatusCode::kIo);
 }
 
-INSTANTIATE_TEST_SUITE_P(Ids, ContextCoderTest,
-                         testing::Values(ContextIds::kNone, ContextIds::kTokens, ContextIds::kClasses));
+INSTANTIATE_TEST_SUITE_P(Kinds, ContextCoderTest,
+                         testing::Values(Kind{"None", ContextIds::kNone}, Kind{"Tokens", ContextIds::kTokens},
+                                         Kind{"Classes", ContextIds::kClasses},
+                                         Kind{"Direct", ContextIds::kClasses, true},
+                                         Kind{"DirectWithoutLatents", ContextIds::kClasses, true, false}),
+                         [](const auto& kind) { return std::string(kind.param.name); });
+
+TEST(GroupClassesTest, MatchesEveryClassOnceAndLeavesNoGroupSmall) {
+  torch::manual_seed(7);
+  // Most classes in one place, so that some group would be empty.
+  auto means = torch::cat({torch::randn({30, 4}) * 0.01, torch::randn({10, 4}) * 10});
+  const auto before = std::get<0>(means.select(1, 0).sort());
+  const auto sizes = GroupClasses(means, 6, 10);
+  EXPECT_EQ(sizes.sum().item<int64_t>(), 40);
+  EXPECT_GE(sizes.min().item<int64_t>(), 2);
+  EXPECT_TRUE(torch::equal(std::get<0>(means.select(1, 0).sort()), before)) << "the same classes in another order";
+}
 
 }  // namespace
 }  // namespace sluice

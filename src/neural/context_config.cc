@@ -22,8 +22,15 @@ constexpr IntegerField kIntegers[] = {
     {"hidden", &ContextConfig::hidden, 5, 1024},     {"groups", &ContextConfig::groups, 1, 64},
     {"block", &ContextConfig::block, 0, 8192},       {"id_count", &ContextConfig::id_count, 0, 1 << 18},
     {"pair_bits", &ContextConfig::pair_bits, 0, 20}, {"class_width", &ContextConfig::class_width, 1, 8192},
-    {"points", &ContextConfig::points, 1, 16},
+    {"points", &ContextConfig::points, 1, 16},       {"scale_hidden", &ContextConfig::scale_hidden, 0, 1024},
+    {"direct", &ContextConfig::direct, 0, 2},        {"class_groups", &ContextConfig::class_groups, 0, 256},
 };
+
+struct BoolField {
+  const char* name;
+  bool ContextConfig::*value;
+};
+constexpr BoolField kBools[] = {{"learn_axes", &ContextConfig::learn_axes}, {"latents", &ContextConfig::latents}};
 
 Status Wrong(const std::string& field, const std::string& expected, const std::string& got) {
   return InvalidArgument(fmt::format("codec configuration: {}: expected {}, got {}", field, expected, got));
@@ -45,9 +52,10 @@ Status ReadField(const std::string& field, const json& value, ContextConfig& con
     }
     return Wrong(field, "none|tokens|classes", value.dump());
   }
-  if (field == "learn_axes") {
+  for (const BoolField& known : kBools) {
+    if (field != known.name) continue;
     if (!value.is_boolean()) return Wrong(field, "true|false", value.dump());
-    config.learn_axes = value.get<bool>();
+    config.*known.value = value.get<bool>();
     return OkStatus();
   }
   if (field == "precision_bits") {
@@ -66,11 +74,9 @@ Status ReadField(const std::string& field, const json& value, ContextConfig& con
 }  // namespace
 
 json ContextConfig::ToJson() const {
-  json object = {{"preset", preset},
-                 {"ids", kIdNames[static_cast<int>(ids)]},
-                 {"learn_axes", learn_axes},
-                 {"precision_bits", precision_bits}};
+  json object = {{"preset", preset}, {"ids", kIdNames[static_cast<int>(ids)]}, {"precision_bits", precision_bits}};
   for (const IntegerField& field : kIntegers) object[field.name] = this->*field.value;
+  for (const BoolField& field : kBools) object[field.name] = this->*field.value;
   return object;
 }
 
@@ -88,7 +94,7 @@ Status ContextConfig::Set(const std::string& assignment) {
   if (equals == std::string::npos || field == "preset" || field == "width") {
     return InvalidArgument(fmt::format(
         "switch '{}': expected name=value with one of the names context, hidden, groups, block, ids, id_count, "
-        "pair_bits, class_width, points, learn_axes, precision_bits",
+        "pair_bits, class_groups, class_width, points, latents, scale_hidden, direct, learn_axes, precision_bits",
         assignment));
   }
   json value = json::parse(assignment.substr(equals + 1), nullptr, /*allow_exceptions=*/false);
@@ -102,14 +108,20 @@ Status ContextConfig::Validate() const {
     if (value >= field.low && value <= field.high) continue;
     return Wrong(field.name, fmt::format("{} to {}", field.low, field.high), std::to_string(value));
   }
+  if (!latents && groups > 1) return Wrong("groups", "1 where the network sees no latents", std::to_string(groups));
   if (groups > width) return Wrong("groups", "at most width", std::to_string(groups));
   if (block > 0 && width % block != 0) return Wrong("block", "a divisor of width", std::to_string(block));
   if ((ids == ContextIds::kNone) != (id_count == 0)) {
     return Wrong("id_count", "0 without ids, and more with them", std::to_string(id_count));
   }
+  if (ids == ContextIds::kNone && direct > 0) return Wrong("direct", "0 without ids", std::to_string(direct));
   if (ids == ContextIds::kNone && pair_bits > 0) return Wrong("pair_bits", "0 without ids", std::to_string(pair_bits));
+  if (class_groups == 1 || (class_groups > 0 && (ids != ContextIds::kClasses || id_count < 2 * class_groups))) {
+    return Wrong("class_groups", "0, or groups of at least two classes", std::to_string(class_groups));
+  }
   // Every class keeps a frequency of at least 1 in tables of 2^precision_bits.
-  if (ids == ContextIds::kClasses && (id_count < 2 || id_count > int64_t{1} << (precision_bits - 1))) {
+  if (ids == ContextIds::kClasses && class_groups == 0 &&
+      (id_count < 2 || id_count > int64_t{1} << (precision_bits - 1))) {
     return Wrong("id_count", "2 to half of the tables' total", std::to_string(id_count));
   }
   if (class_width > width) return Wrong("class_width", "at most width", std::to_string(class_width));
@@ -118,19 +130,32 @@ Status ContextConfig::Validate() const {
 
 Result<ContextConfig> MakeContextPreset(const std::string& name, int64_t width, int64_t context) {
   if (!IsContextPreset(name)) return InvalidArgument(fmt::format("preset '{}': expected sluice or fast", name));
-  constexpr int64_t kWidestBlock = 64;
   ContextConfig config;
   config.preset = name;
   config.width = width;
   config.context = context;
-  config.class_width = std::min<int64_t>(width, config.class_width);
-  config.groups = std::min<int64_t>(width, config.groups);
+  config.hidden = 96;
+  config.scale_hidden = 16;
+  config.id_count = 4096;
+  config.class_groups = 64;
+  config.pair_bits = 15;
   if (name == "fast") {
-    config.hidden = 96;
-    config.class_width = std::min<int64_t>(width, 32);
-    if (width > kWidestBlock && width % kWidestBlock == 0) config.block = kWidestBlock;
+    config.hidden = 48;
+    config.latents = false;
+    config.groups = 1;
+    config.class_width = 32;
   }
+  config.class_width = std::min(width, config.class_width);
+  config.groups = std::min(width, config.groups);
+  config.direct = MostDirect(config);
+  constexpr int64_t kWidestBlock = 128;
+  if (width > kWidestBlock && width % kWidestBlock == 0) config.block = kWidestBlock;
   return config;
+}
+
+int64_t MostDirect(const ContextConfig& config) {
+  constexpr int64_t kMostBytes = 32 << 20;
+  return std::min<int64_t>(2, kMostBytes / (2 * config.width * (config.id_count + 1)));
 }
 
 bool IsContextPreset(const std::string& name) { return name == "sluice" || name == "fast"; }
@@ -138,9 +163,13 @@ bool IsContextPreset(const std::string& name) { return name == "sluice" || name 
 double ContextMultiplyAdds(const ContextConfig& config) {
   const auto d = static_cast<double>(config.width), m = static_cast<double>(config.hidden);
   const double transform = d * static_cast<double>(config.block > 0 ? config.block : config.width);
-  const double network = 3 * d * m + 2 * m * m;
-  const auto r = static_cast<double>(config.class_width);
-  const double search = config.ids == ContextIds::kClasses ? r * (d + static_cast<double>(config.id_count)) : 0;
+  const double network = d * ((config.latents ? 2 * m : m) + static_cast<double>(config.ScaleUnits())) + 2 * m * m;
+  const auto r = static_cast<double>(config.class_width), classes = static_cast<double>(config.id_count);
+  const auto class_groups = static_cast<double>(config.class_groups);
+  constexpr double kGroupsTried = 3;  // as in codec/context_floats
+  const double compared =
+      config.class_groups > 0 ? class_groups + classes * std::min(1.0, kGroupsTried / class_groups) : classes;
+  const double search = config.ids == ContextIds::kClasses ? r * (d + compared) : 0;
   return 2 * (transform + network) + search;
 }
 

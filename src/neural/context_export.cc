@@ -36,12 +36,14 @@ void AddNetwork(const ContextNetwork& network, PackWriter& pack) {
   const ContextConfig& config = network.config;
   const auto d = static_cast<uint64_t>(config.width), m = static_cast<uint64_t>(config.hidden);
   const auto points = static_cast<uint64_t>(config.points), rows = static_cast<uint64_t>(config.id_count) + 1;
-  const std::vector<int32_t> shape = {static_cast<int32_t>(config.hidden),   static_cast<int32_t>(config.groups),
-                                      static_cast<int32_t>(config.points),   static_cast<int32_t>(config.ids),
-                                      static_cast<int32_t>(config.id_count), static_cast<int32_t>(config.pair_bits)};
+  const std::vector<int32_t> shape = {static_cast<int32_t>(config.hidden),      static_cast<int32_t>(config.groups),
+                                      static_cast<int32_t>(config.points),      static_cast<int32_t>(config.ids),
+                                      static_cast<int32_t>(config.id_count),    static_cast<int32_t>(config.pair_bits),
+                                      static_cast<int32_t>(config.direct),      config.latents ? 1 : 0,
+                                      static_cast<int32_t>(config.ScaleUnits())};
   AddIntegers("shape", {shape.size()}, shape, pack);
-  AddIntegers("input.weights", {m, d}, network.input.values, pack);
-  AddIntegers("input.shifts", {m}, network.input.shifts, pack);
+  if (config.latents) AddIntegers("input.weights", {m, d}, network.input.values, pack);
+  if (config.latents) AddIntegers("input.shifts", {m}, network.input.shifts, pack);
   AddIntegers("past.weights", {m, 2 * m}, network.past.values, pack);
   AddIntegers("past.shifts", {m}, network.past.shifts, pack);
   AddIntegers("output.weights", {2 * d, m}, network.output.values, pack);
@@ -58,6 +60,14 @@ void AddNetwork(const ContextNetwork& network, PackWriter& pack) {
   AddIntegers("table.feature_now", {rows, m}, network.feature_now, pack);
   AddIntegers("table.feature_previous", {rows, m}, network.feature_previous, pack);
   if (config.pair_bits > 0) AddIntegers("table.pair", {uint64_t{1} << config.pair_bits, m}, network.pair, pack);
+  if (config.direct > 0) AddIntegers("table.direct_now", {rows, 2 * d}, network.direct_now, pack);
+  if (config.direct > 1) AddIntegers("table.direct_previous", {rows, 2 * d}, network.direct_previous, pack);
+}
+
+std::vector<PackTable> TablesOf(std::span<const StaticTable> tables) {
+  std::vector<PackTable> all;
+  for (const StaticTable& table : tables) all.push_back({0, true, table.Frequencies()});
+  return all;
 }
 
 void AddTransform(const StoredContext& stored, PackWriter& pack) {
@@ -74,9 +84,12 @@ void AddTransform(const StoredContext& stored, PackWriter& pack) {
   const bool classes = stored.network.config.ids == ContextIds::kClasses;
   if (classes) AddFloats("class_axes", transform.class_axes, pack);
   if (classes) AddFloats("class_means", transform.class_means, pack);
-  std::vector<PackTable> tables;
-  for (const StaticTable& table : stored.classes) tables.push_back({0, true, table.Frequencies()});
-  pack.AddTables(classes ? "classes" : "ids", std::move(tables));
+  const IdTables& tables = stored.classes;
+  pack.AddTables(classes ? "classes" : "ids", TablesOf(tables.first()));
+  if (tables.sizes().empty()) return;
+  const std::vector<int32_t> sizes(tables.sizes().begin(), tables.sizes().end());
+  AddIntegers("class_sizes", {sizes.size()}, sizes, pack);
+  pack.AddTables("class_places", TablesOf(tables.places()));
 }
 
 }  // namespace

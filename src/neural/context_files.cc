@@ -26,8 +26,8 @@ constexpr uint64_t kMostDescriptionBytes = 1 << 20;
 // Every list of integers with its name, for writing and for reading.
 template <typename Network, typename Visit>
 void VisitLists(Network& network, Visit&& visit) {
-  visit("input.weights", network.input.values);
-  visit("input.shifts", network.input.shifts);
+  if (network.config.latents) visit("input.weights", network.input.values);
+  if (network.config.latents) visit("input.shifts", network.input.shifts);
   visit("past.weights", network.past.values);
   visit("past.shifts", network.past.shifts);
   visit("output.weights", network.output.values);
@@ -44,6 +44,8 @@ void VisitLists(Network& network, Visit&& visit) {
   visit("table.feature_now", network.feature_now);
   visit("table.feature_previous", network.feature_previous);
   if (network.config.pair_bits > 0) visit("table.pair", network.pair);
+  if (network.config.direct > 0) visit("table.direct_now", network.direct_now);
+  if (network.config.direct > 1) visit("table.direct_previous", network.direct_previous);
 }
 
 template <typename Int>
@@ -64,21 +66,56 @@ Status ReadList(const SafetensorsFile& file, const char* name, std::vector<Int>&
   return OkStatus();
 }
 
+// Tables of these numbers of symbols, one after another.
+Result<std::vector<StaticTable>> ReadTables(const SafetensorsFile& file, const char* name,
+                                            const std::vector<size_t>& symbols, int precision) {
+  std::vector<int32_t> all;
+  SLUICE_RETURN_IF_ERROR(ReadList(file, name, all));
+  std::vector<StaticTable> tables;
+  size_t at = 0;
+  for (const size_t count : symbols) {
+    if (all.size() - at < count) break;
+    const std::vector<uint32_t> row(all.begin() + static_cast<int64_t>(at),
+                                    all.begin() + static_cast<int64_t>(at + count));
+    SLUICE_ASSIGN_OR_RETURN(StaticTable table, StaticTable::FromFrequencies(0, row, true, precision));
+    tables.push_back(std::move(table));
+    at += count;
+  }
+  if (tables.size() == symbols.size() && at == all.size()) return tables;
+  return Corrupt(fmt::format("tensor '{}' has another size than the classes need", name));
+}
+
 Status ReadClasses(const SafetensorsFile& file, StoredContext& stored) {
   const ContextConfig& config = stored.network.config;
   const bool optional = config.ids == ContextIds::kTokens && !file.Contains("classes.frequencies");
   if (config.ids == ContextIds::kNone || optional) return OkStatus();
-  std::vector<int32_t> all;
-  SLUICE_RETURN_IF_ERROR(ReadList(file, "classes.frequencies", all));
-  const auto k = static_cast<size_t>(config.id_count);
-  if (all.size() != (k + 1) * k) return Corrupt("tensor 'classes.frequencies' has another size than the classes need");
-  std::vector<uint32_t> row(k);
-  for (size_t r = 0; r <= k; ++r) {
-    std::copy_n(all.begin() + static_cast<int64_t>(r * k), k, row.begin());
-    SLUICE_ASSIGN_OR_RETURN(StaticTable table, StaticTable::FromFrequencies(0, row, true, config.precision_bits));
-    stored.classes.push_back(std::move(table));
+  const auto n = static_cast<size_t>(config.id_count), groups = static_cast<size_t>(config.class_groups);
+  SLUICE_ASSIGN_OR_RETURN(auto first,
+                          ReadTables(file, "classes.frequencies", std::vector<size_t>(n + 1, groups > 0 ? groups : n),
+                                     config.precision_bits));
+  if (groups == 0) {
+    SLUICE_ASSIGN_OR_RETURN(stored.classes, IdTables::Flat(std::move(first)));
+    return OkStatus();
   }
+  std::vector<uint32_t> sizes;
+  std::vector<size_t> symbols;
+  const auto* const size = stored.transform.class_sizes.data_ptr<int64_t>();
+  for (size_t g = 0; g < groups; ++g) {
+    if (size[g] < 2 || size[g] > config.id_count) return Corrupt(fmt::format("a group of {} classes", size[g]));
+    sizes.push_back(static_cast<uint32_t>(size[g]));
+    symbols.insert(symbols.end(), groups + 1, static_cast<size_t>(size[g]));
+  }
+  SLUICE_ASSIGN_OR_RETURN(auto places, ReadTables(file, "classes.places", symbols, config.precision_bits));
+  SLUICE_ASSIGN_OR_RETURN(stored.classes, IdTables::Grouped(std::move(sizes), std::move(first), std::move(places)));
   return OkStatus();
+}
+
+torch::Tensor FrequenciesOf(std::span<const StaticTable> tables) {
+  std::vector<int32_t> all;
+  for (const StaticTable& table : tables) {
+    for (uint32_t frequency : table.Frequencies()) all.push_back(static_cast<int32_t>(frequency));
+  }
+  return TensorOf(all);
 }
 
 // Float tensors of the shapes that the configuration asks for.
@@ -91,7 +128,8 @@ ContextTransform EmptyTransform(const ContextConfig& config) {
           torch::zeros({d}),
           torch::zeros({d}),
           torch::zeros({config.class_width, d}),
-          torch::zeros({classes, config.class_width})};
+          torch::zeros({classes, config.class_width}),
+          torch::zeros({config.class_groups}, torch::kInt64)};
 }
 
 Status CheckTransform(const ContextTransform& transform, int64_t width) {
@@ -156,13 +194,8 @@ Status SaveContext(const StoredContext& given, const std::filesystem::path& fold
   std::vector<NamedTensor> tensors;
   VisitLists(stored.network, [&](const char* name, auto& list) { tensors.emplace_back(name, TensorOf(list)); });
   for (auto& [name, tensor] : stored.transform.Tensors()) tensors.emplace_back(name, *tensor);
-  if (!stored.classes.empty()) {
-    std::vector<int32_t> all;
-    for (const StaticTable& table : stored.classes) {
-      for (uint32_t frequency : table.Frequencies()) all.push_back(static_cast<int32_t>(frequency));
-    }
-    tensors.emplace_back("classes.frequencies", TensorOf(all));
-  }
+  if (!stored.classes.empty()) tensors.emplace_back("classes.frequencies", FrequenciesOf(stored.classes.first()));
+  if (!stored.classes.places().empty()) tensors.emplace_back("classes.places", FrequenciesOf(stored.classes.places()));
   SLUICE_RETURN_IF_ERROR(SaveTensors(folder / kTensors, tensors, {}));
   SLUICE_ASSIGN_OR_RETURN(const MappedFile written, MappedFile::Open(folder / kTensors));
   const ordered_json json = {{"format", kFormat},

@@ -68,9 +68,16 @@ int LeakShift(int64_t unit, int64_t hidden) { return static_cast<int>(1 + unit *
 Status ContextNetwork::Check() const {
   SLUICE_RETURN_IF_ERROR(config.Validate());
   const int64_t d = config.width, m = config.hidden;
-  SLUICE_RETURN_IF_ERROR(CheckMatrix("input", input, m, d));
+  SLUICE_RETURN_IF_ERROR(CheckMatrix("input", input, config.latents ? m : 0, config.latents ? d : 0));
   SLUICE_RETURN_IF_ERROR(CheckMatrix("past", past, m, 2 * m));
   SLUICE_RETURN_IF_ERROR(CheckMatrix("output", output, 2 * d, m));
+  for (int64_t r = d; r < 2 * d; ++r) {
+    const auto* const row = output.values.data() + r * m;
+    if (std::any_of(row + config.ScaleUnits(), row + m, [](int8_t w) { return w != 0; })) {
+      return InvalidArgument(
+          fmt::format("context network: matrix output: row {} uses hidden units beyond {}", r, config.ScaleUnits()));
+    }
+  }
   const int64_t rows = config.ids == ContextIds::kNone ? 0 : config.id_count + 1;
   const int64_t pairs = config.pair_bits > 0 ? int64_t{1} << config.pair_bits : 0;
   const std::pair<size_t, int64_t> sizes[] = {{base_bias.size(), m},
@@ -83,7 +90,9 @@ Status ContextNetwork::Check() const {
                                               {before.size(), rows * m},
                                               {feature_now.size(), rows * m},
                                               {feature_previous.size(), rows * m},
-                                              {pair.size(), pairs * m}};
+                                              {pair.size(), pairs * m},
+                                              {direct_now.size(), config.direct > 0 ? rows * 2 * d : 0},
+                                              {direct_previous.size(), config.direct > 1 ? rows * 2 * d : 0}};
   for (const auto& [got, expected] : sizes) {
     if (static_cast<int64_t>(got) != expected) {
       return InvalidArgument(fmt::format("context network: a list has {} elements, expected {}", got, expected));
@@ -119,7 +128,9 @@ void ContextRun::Begin() {
 }
 
 int32_t ContextRun::Activate(size_t unit, int32_t base) const {
-  const int64_t sum = base + Rescale(sums_[unit], network_.input.shifts[unit] + kActivationBits - kSumBits);
+  const bool latents = network_.config.latents;
+  const int64_t seen = latents ? Rescale(sums_[unit], network_.input.shifts[unit] + kActivationBits - kSumBits) : 0;
+  const int64_t sum = base + seen;
   return static_cast<int32_t>(std::clamp<int64_t>(Rescale(sum, kSumBits - kActivationBits), 0, kLargestActivation));
 }
 
@@ -162,7 +173,11 @@ void ContextRun::Parameters(int64_t group, std::span<int32_t> mean_q4, std::span
     const int8_t* weights = net.output.values.data() + row * m;
     int32_t sum = 0;
     for (size_t k = 0; k < m; ++k) sum += int32_t{weights[k]} * hidden_[k];
-    return Rescale(sum, net.output.shifts[row] + kActivationBits - kOutputBits) + net.output_bias[row];
+    const int64_t output = Rescale(sum, net.output.shifts[row] + kActivationBits - kOutputBits) + net.output_bias[row];
+    int32_t table = 0;
+    if (net.config.direct > 0) table += net.direct_now[static_cast<size_t>(ids_[0]) * 2 * d + row];
+    if (net.config.direct > 1) table += net.direct_previous[static_cast<size_t>(ids_[1]) * 2 * d + row];
+    return output + table * (1 << (kOutputBits - kTableBits));
   };
   const auto end = static_cast<size_t>(net.config.GroupBegin(group + 1));
   for (auto j = static_cast<size_t>(net.config.GroupBegin(group)); j < end; ++j) {
@@ -178,6 +193,7 @@ void ContextRun::Parameters(int64_t group, std::span<int32_t> mean_q4, std::span
 
 void ContextRun::Absorb(int64_t group, std::span<const int32_t> latent) {
   const ContextNetwork& net = network_;
+  if (!net.config.latents) return;
   const auto d = static_cast<size_t>(net.config.width);
   const auto end = static_cast<size_t>(net.config.GroupBegin(group + 1));
   for (auto j = static_cast<size_t>(net.config.GroupBegin(group)); j < end; ++j) {

@@ -21,9 +21,10 @@ struct ShiftedMatrix {
 /// int32, hidden ones in units of 2^-12, outputs' of 2^-10. Source: docs/numerics.md.
 struct ContextNetwork {
   ContextConfig config;
-  ShiftedMatrix input;                           ///< W [m, d], latents to hidden units
+  ShiftedMatrix input;                           ///< W [m, d], latents to hidden units; empty without latents
   ShiftedMatrix past;                            ///< P [m, 2 m], features and leaky states of the past to hidden units
-  ShiftedMatrix output;                          ///< O [2 d, m], hidden units to means and logarithms of scales
+  ShiftedMatrix output;                          ///< O [2 d, m], hidden units to means and logarithms of scales; of the
+                                                 ///< latter only the first ScaleUnits() columns are not zero
   std::vector<int32_t> base_bias, feature_bias;  ///< [m]
   std::vector<int32_t> point_bias;               ///< [points, m]
   std::vector<int32_t> output_bias;              ///< [2 d]
@@ -31,6 +32,7 @@ struct ContextNetwork {
   std::vector<int8_t> now, previous, before;     ///< tables added to hidden units, by the ids of t, t - 1, t - 2
   std::vector<int8_t> feature_now, feature_previous;  ///< tables added to features
   std::vector<int8_t> pair;                           ///< [2^pair_bits, m], by the ids of t - 1 and t
+  std::vector<int8_t> direct_now, direct_previous;    ///< [ids + 1, 2 d], added to outputs
 
   /// Errors: InvalidArgument when sizes do not fit the configuration, a shift is out of range, or sums could leave 32
   /// bits: for every row, 2047 times the sum of the magnitudes must stay below 2^30.
@@ -41,7 +43,8 @@ struct ContextNetwork {
 ///
 /// Use: Begin, then for each token BeginToken, for each group Parameters and Absorb, then EndToken.
 /// Exact: integers only, the same on every machine; the result depends on nothing but the ids and latents absorbed.
-/// Cost: 3 d m + 2 m^2 multiply-adds a token; constant memory.
+/// Cost: of latents, means and scales d multiply-adds a token for each hidden unit that has to do with them, and 2 m^2;
+/// constant memory.
 class ContextRun {
  public:
   /// Needs: network.Check() is Ok; the network outlives the run; point in [0, points).
@@ -66,7 +69,7 @@ class ContextRun {
   std::vector<int32_t> leaky_;  // Q14
   std::vector<int32_t> base_;   // Q12, before the latents of t
   std::vector<int32_t> feature_base_;
-  std::vector<int32_t> sums_;  // W n of the latents of t so far
+  std::vector<int32_t> sums_;  // W n of the latents of t so far; 0 without latents
   std::vector<int16_t> hidden_;
 };
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "neural/context_codec.h"
 #include "prob/scale_grid.h"
@@ -11,12 +12,24 @@
 namespace sluice {
 namespace {
 
-ContextConfig TinyConfig(ContextIds ids) {
+// What a network sees, and whether ids add rows of their own to what it predicts.
+struct Kind {
+  const char* name;
+  ContextIds ids;
+  bool direct = false, latents = true;
+};
+
+ContextConfig TinyConfig(const Kind& kind) {
+  const ContextIds ids = kind.ids;
   ContextConfig config;
   config.width = 12;
   config.context = 20;
   config.hidden = 15;
-  config.groups = 3;
+  config.latents = kind.latents;
+  config.groups = kind.latents ? 3 : 1;
+  config.direct = kind.direct ? 2 : 0;
+  config.scale_hidden = kind.direct ? 6 : 1024;
+  config.class_groups = kind.direct && ids == ContextIds::kClasses ? 3 : 0;
   config.ids = ids;
   config.id_count = ids == ContextIds::kNone ? 0 : 7;
   config.pair_bits = ids == ContextIds::kNone ? 0 : 5;
@@ -46,7 +59,7 @@ Parameters RunAll(const ContextNetwork& network, int point, const std::vector<in
   return all;
 }
 
-class ContextNetworkTest : public testing::TestWithParam<ContextIds> {
+class ContextNetworkTest : public testing::TestWithParam<Kind> {
  protected:
   void SetUp() override {
     torch::manual_seed(3);
@@ -54,10 +67,14 @@ class ContextNetworkTest : public testing::TestWithParam<ContextIds> {
     codec_ = ContextCodec(config_);
     torch::NoGradGuard no_grad;
     for (auto& item : codec_->named_parameters()) {
-      if (item.key() == "output" || item.key() == "point_bias") item.value().normal_(0, 0.3);
+      if (item.key() == "output" || item.key() == "scale_output" || item.key() == "point_bias" ||
+          item.key().starts_with("table_direct")) {
+        item.value().normal_(0, 0.3);
+      }
     }
     ContextTransform transform = codec_->Transform();
     transform.log_gain = torch::linspace(1.5, -0.5, config_.width);
+    if (config_.class_groups > 0) transform.class_sizes = torch::tensor({2, 2, 3});
     codec_->Initialize(transform, torch::exp(transform.log_gain));
     x_ = torch::randn({1, 20, config_.width});
     ids_ = torch::randint(7, {1, 20});
@@ -129,7 +146,7 @@ TEST_P(ContextNetworkTest, DifferentiatesEveryParameter) {
 
 TEST_P(ContextNetworkTest, RejectsWhatCouldOverflow) {
   ContextNetwork network = codec_->ToIntegers();
-  network.input.shifts[3] = 20;
+  network.past.shifts[3] = 20;
   EXPECT_EQ(network.Check().code(), StatusCode::kInvalidArgument);
   network = codec_->ToIntegers();
   network.base_bias[0] = INT32_MAX;
@@ -139,13 +156,45 @@ TEST_P(ContextNetworkTest, RejectsWhatCouldOverflow) {
   EXPECT_EQ(network.Check().code(), StatusCode::kInvalidArgument);
 }
 
-INSTANTIATE_TEST_SUITE_P(Ids, ContextNetworkTest,
-                         testing::Values(ContextIds::kNone, ContextIds::kTokens, ContextIds::kClasses));
+TEST_P(ContextNetworkTest, MatchesItsConfigurationThroughJson) {
+  const auto again = ContextConfig::FromJson(config_.ToJson());
+  ASSERT_TRUE(again.ok()) << again.status().ToString();
+  EXPECT_EQ(again->ToJson(), config_.ToJson());
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, ContextNetworkTest,
+                         testing::Values(Kind{"None", ContextIds::kNone}, Kind{"Tokens", ContextIds::kTokens},
+                                         Kind{"Classes", ContextIds::kClasses},
+                                         Kind{"Direct", ContextIds::kClasses, true},
+                                         Kind{"DirectTokens", ContextIds::kTokens, true},
+                                         Kind{"DirectWithoutLatents", ContextIds::kClasses, true, false}),
+                         [](const auto& kind) { return std::string(kind.param.name); });
 
 TEST(ContextConfigTest, CostsWhatTheBudgetAllowsAtGpt2Width) {
   constexpr double kBlock = 12.0 * 768 * 768;
   EXPECT_LE(ContextMultiplyAdds(*MakeContextPreset("sluice", 768, 1024)), 0.3 * kBlock);
   EXPECT_LE(ContextMultiplyAdds(*MakeContextPreset("fast", 768, 1024)), 0.1 * kBlock);
+}
+
+TEST(ContextConfigTest, CostsNoMoreThanItsTablesMay) {
+  ContextConfig config = *MakeContextPreset("sluice", 768, 1024);
+  EXPECT_EQ(config.direct, 2);
+  config.id_count = 50257;  // 77 MB for a table of rows of GPT-2's tokens
+  EXPECT_EQ(MostDirect(config), 0);
+  config.width = 256;
+  EXPECT_EQ(MostDirect(config), 1);
+}
+
+TEST(ContextConfigTest, MatchesWhatCodecsMeantBeforeThereWereDirectRows) {
+  ContextConfig config = *MakeContextPreset("fast", 64, 512);
+  config.id_count = 1024;
+  nlohmann::json stored = config.ToJson();
+  for (const char* name : {"direct", "latents", "scale_hidden", "class_groups"}) stored.erase(name);
+  const auto old = ContextConfig::FromJson(stored);
+  ASSERT_TRUE(old.ok()) << old.status().ToString();
+  EXPECT_EQ(old->direct, 0);
+  EXPECT_TRUE(old->latents);
+  EXPECT_EQ(old->ScaleUnits(), old->hidden);
 }
 
 TEST(ContextConfigTest, RejectsWrongSwitches) {
@@ -157,6 +206,11 @@ TEST(ContextConfigTest, RejectsWrongSwitches) {
   EXPECT_TRUE(config.Set("ids=none").ok());
   EXPECT_EQ(config.Validate().code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(MakeContextPreset("paper", 64, 512).status().code(), StatusCode::kInvalidArgument);
+  for (const char* wrong : {"latents=false", "direct=3", "class_groups=1", "class_groups=4096", "scale_hidden=-1"}) {
+    ContextConfig changed = *MakeContextPreset("sluice", 64, 512);
+    ASSERT_TRUE(changed.Set(wrong).ok()) << wrong;
+    EXPECT_EQ(changed.Validate().code(), StatusCode::kInvalidArgument) << wrong;
+  }
 }
 
 }  // namespace

@@ -87,7 +87,8 @@ HWY_INLINE void Tile(const IntegerProduct& product, const int8_t* HWY_RESTRICT w
   for (size_t t = 0; t < kTokens; ++t) {
     for (size_t v = 0; v < kTileVectors; ++v) {
       int32_t* const sums = product.sums + (token + t) * product.sum_stride + row + v * kVectorRows;
-      hn::StoreU(hn::Add(hn::LoadU(d32, sums), hn::RearrangeToOddPlusEven(even[t][v], odd[t][v])), d32, sums);
+      const V32 sum = hn::RearrangeToOddPlusEven(even[t][v], odd[t][v]);
+      hn::StoreU(product.add ? hn::Add(hn::LoadU(d32, sums), sum) : sum, d32, sums);
     }
   }
 }

@@ -36,15 +36,16 @@ class PackedWeights {
   std::vector<int8_t> data_;
 };
 
-/// sums[t, r] += sum over c of weights[r, c] * inputs[t, c].
+/// sums[t, r] = sum over c of weights[r, c] * inputs[t, c], added to what is there if `add`.
 /// Range: no sum, and no partial sum, may leave 32 bits: the owner of the weights proves it from them once.
 struct IntegerProduct {
   const PackedWeights& weights;
   const int16_t* inputs;  ///< [tokens, input_stride], input_stride at least weights.padded_columns()
   size_t input_stride;
-  int32_t* sums;  ///< [tokens, sum_stride], in and out, sum_stride at least weights.padded_rows()
+  int32_t* sums;  ///< [tokens, sum_stride], sum_stride at least weights.padded_rows()
   size_t sum_stride;
   size_t tokens;
+  bool add;
 };
 
 /// outputs[i] = clamp((sums[i] + half) >> shift, low, high), half = 2^(shift - 1), or 0 without a shift: rounds to the

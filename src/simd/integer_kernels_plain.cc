@@ -13,6 +13,7 @@ void MultiplyPlain(const IntegerProduct& product) {
     for (size_t row = 0; row < product.weights.padded_rows(); row += kPanelRows) {
       int32_t* const sums = product.sums + t * product.sum_stride + row;
       const int16_t* input = product.inputs + t * product.input_stride;
+      if (!product.add) std::fill_n(sums, kPanelRows, 0);
       for (size_t pair = 0; pair < pairs; ++pair, input += 2, weight += 2 * kPanelRows) {
         for (size_t i = 0; i < kPanelRows; ++i) sums[i] += weight[2 * i] * input[0] + weight[2 * i + 1] * input[1];
       }

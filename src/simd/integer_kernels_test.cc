@@ -31,16 +31,16 @@ struct Product {
     }
     for (size_t i = 0; i < tokens * sum_stride; ++i) begin.push_back(static_cast<int32_t>(random() % 2001) - 1000);
   }
-  int64_t True(size_t t, size_t row) const {
-    int64_t sum = begin[t * sum_stride + row];
+  int64_t True(size_t t, size_t row, bool add = true) const {
+    int64_t sum = add || row >= packed.padded_rows() ? begin[t * sum_stride + row] : 0;
     for (size_t c = 0; row < rows && c < columns; ++c) {
       sum += int64_t{weights[row * columns + c]} * inputs[t * input_stride + c];
     }
     return sum;
   }
-  std::vector<int32_t> Run(const IntegerKernels& kernels) const {
+  std::vector<int32_t> Run(const IntegerKernels& kernels, bool add = true) const {
     std::vector<int32_t> sums = begin;
-    kernels.multiply({packed, inputs.data(), input_stride, sums.data(), sum_stride, tokens});
+    kernels.multiply({packed, inputs.data(), input_stride, sums.data(), sum_stride, tokens, add});
     return sums;
   }
 };
@@ -53,9 +53,10 @@ TEST_P(IntegerKernelsTest, MatchesWideArithmetic) {
     for (const size_t columns : {1, 2, 7, 64, 191}) {
       for (const size_t tokens : {1, 2, 3, 5, 6, 7, 13, 100}) {
         const Product product(rows, columns, tokens, ++seed);
-        const std::vector<int32_t> sums = product.Run(GetParam());
+        const std::vector<int32_t> sums = product.Run(GetParam()), alone = product.Run(GetParam(), false);
         for (size_t t = 0; t < tokens; ++t) {
           for (size_t row = 0; row < product.sum_stride; ++row) {
+            ASSERT_EQ(product.True(t, row, false), alone[t * product.sum_stride + row]) << rows << "x" << columns;
             ASSERT_EQ(product.True(t, row), sums[t * product.sum_stride + row])
                 << rows << "x" << columns << " token " << t << " of " << tokens << " row " << row;
           }

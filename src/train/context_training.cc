@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <numbers>
 #include <optional>
+#include <vector>
 
 #include "backbone/lm_score.h"
 #include "backbone/model_identity.h"
@@ -26,6 +27,7 @@ namespace sluice {
 namespace {
 
 constexpr int64_t kStatisticsWindows = 64;
+constexpr int64_t kRowsPerId = 25;  // on average, from which a class or a row of a direct table is found
 constexpr int64_t kClassWindows = 400;
 constexpr int64_t kClassBatch = 40;
 constexpr int64_t kScaleWindows = 8;
@@ -41,6 +43,7 @@ struct Start {
   ContextTransform transform;
   torch::Tensor deviation;
   torch::Tensor metric;
+  torch::Tensor rows, ids;  // hidden states [n, d] that the rest was found from, and their tokens [n]
 };
 
 // Rows that make `covariance` diagonal and `metric` the identity, by falling deviation, which is `deviation`.
@@ -89,10 +92,20 @@ void FitGain(Backbone& backbone, int64_t cut, const torch::Tensor& sample, doubl
   start.deviation = start.deviation * gain;
 }
 
+torch::Tensor HeadInParts(Backbone& backbone, const torch::Tensor& tokens, int64_t cut) {
+  std::vector<torch::Tensor> parts;
+  for (const auto& part : tokens.split(kStatisticsWindows)) parts.push_back(backbone.Head(part, cut));
+  return torch::cat(parts);
+}
+
 Start FindStart(Backbone& backbone, int64_t cut, const ContextConfig& config, double lambda, BatchDealer& dealer) {
   torch::NoGradGuard no_grad;
-  const auto hidden = backbone.Head(dealer.Deal(0, kStatisticsWindows), cut);
+  const int64_t windows = std::max(kStatisticsWindows, config.id_count * kRowsPerId / config.context);
+  const auto tokens = dealer.Deal(0, windows);
+  const auto hidden = HeadInParts(backbone, tokens, cut);
   Start start;
+  start.rows = hidden.reshape({-1, config.width});
+  start.ids = tokens.reshape({-1});
   const HiddenStatistics statistics = MeasureHidden(hidden);
   const auto spread = statistics.axes * statistics.deviation.unsqueeze(1);
   const auto covariance = torch::matmul(spread.t(), spread).to(torch::kDouble);
@@ -105,9 +118,11 @@ Start FindStart(Backbone& backbone, int64_t cut, const ContextConfig& config, do
     torch::Tensor deviation;
     const auto axes = WhiteningAxes(covariance, metric, deviation).to(torch::kFloat32);
     start.transform.class_axes = axes.slice(0, 0, config.class_width).contiguous();
-    const auto rows = (hidden - statistics.mean).reshape({-1, config.width});
-    start.transform.class_means =
-        FitClasses(torch::matmul(rows, start.transform.class_axes.t()), config.id_count, kClassRounds);
+    start.transform.class_means = FitClasses(
+        torch::matmul(start.rows - statistics.mean, start.transform.class_axes.t()), config.id_count, kClassRounds);
+    if (config.class_groups > 0) {
+      start.transform.class_sizes = GroupClasses(start.transform.class_means, config.class_groups, kClassRounds);
+    }
   }
   return start;
 }
@@ -239,10 +254,15 @@ class ContextTask : public TrainingTask {
 Result<ContextConfig> ConfigFor(const CodecTrainOptions& options, const BackboneConfig& backbone, int64_t context) {
   SLUICE_ASSIGN_OR_RETURN(ContextConfig config, MakeContextPreset(options.preset, backbone.width, context));
   if (options.side == "tokens") {
-    constexpr int64_t kTokenPairBits = 15;
     config.ids = ContextIds::kTokens;
     config.id_count = backbone.vocab;
-    config.pair_bits = kTokenPairBits;
+    // A token says less of its state than a class does, so the network has more to say: it is that of decision 17
+    // before there were many classes.
+    constexpr int64_t kTokenHidden = 160;
+    config.hidden = std::max(config.hidden, kTokenHidden);
+    config.scale_hidden = config.hidden;
+    config.class_groups = 0;
+    config.direct = 0;
   } else if (options.side != "none") {
     return InvalidArgument(fmt::format("side information '{}': expected none or tokens", options.side));
   }
@@ -278,6 +298,10 @@ Status TrainAll(const CodecTrainOptions& options) {
   const double finest = options.lambda * std::exp2(-static_cast<int>(config.points / 2));
   const Start start = FindStart(*backbone, cut, config, finest, text.batches.train);
   codec->Initialize(start.transform, start.deviation);
+  if (config.direct > 0) {
+    const bool classes = config.ids == ContextIds::kClasses;
+    codec->InitializeDirect(start.rows, classes ? codec->Transform().Classify(start.rows) : start.ids);
+  }
   ContextTask task(options, backbone, codec, start.metric, cut, std::move(text.batches.select));
   const std::string identity = RunIdentity(options, config, ToHex(model_digest), text.identity, cut);
   SLUICE_RETURN_IF_ERROR(RunTraining(task, text.batches.train, options.loop, options.out / "run", identity));
@@ -286,10 +310,12 @@ Status TrainAll(const CodecTrainOptions& options) {
   stored.transform = codec->Transform();
   stored.origin = {.model = model_digest, .cut = cut, .lambda = options.lambda};
   if (config.ids == ContextIds::kClasses) {
-    SLUICE_ASSIGN_OR_RETURN(stored.classes, FitClassTables(task.SampleClasses(text.batches.train), config));
+    SLUICE_ASSIGN_OR_RETURN(
+        stored.classes, FitClassTables(task.SampleClasses(text.batches.train), config, stored.transform.class_sizes));
   }
   if (config.ids == ContextIds::kTokens && HasIdTables(config)) {
-    SLUICE_ASSIGN_OR_RETURN(stored.classes, FitClassTables(task.SampleIds(text.batches.train), config));
+    SLUICE_ASSIGN_OR_RETURN(stored.classes,
+                            FitClassTables(task.SampleIds(text.batches.train), config, stored.transform.class_sizes));
   }
   return SaveContext(stored, options.out);
 }

@@ -1,7 +1,7 @@
-// Codec "context" on integers that are the same everywhere: for networks of the sizes of both presets, and for token
-// ids that the frames carry, a digest of all bytes of its frames and of the integers decoded from them, with frames of
-// one row and of 64. Every pair of kernels of this machine must give one digest, alone and in two threads at once. No
-// library's random numbers take part.
+// Codec "context" on integers that are the same everywhere: for networks of the sizes of both presets, in either
+// version of the shape, and for token ids that the frames carry, a digest of all bytes of its frames and of the
+// integers decoded from them, with frames of one row and of 64. Every pair of kernels of this machine must give one
+// digest, alone and in two threads at once. No library's random numbers take part.
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
@@ -59,8 +59,8 @@ uint64_t Run(const ContextSample& sample, const ContextParts& parts, size_t elem
   return digest.value();
 }
 
-// `names`: classes, or token ids that the frames carry, with a table of pairs.
-bool Print(const char* name, size_t hidden, TokenNames names, size_t elements) {
+// Packs whose shape has six fields: `names` are classes, or token ids that the frames carry, with a table of pairs.
+ContextSample SixFields(size_t hidden, TokenNames names) {
   ContextSample sample;
   sample.shape = {.width = kWidth,
                   .hidden = hidden,
@@ -71,6 +71,23 @@ bool Print(const char* name, size_t hidden, TokenNames names, size_t elements) {
                   .pair_bits = names == TokenNames::kTokens ? 6 : 0};
   sample.block = 64;
   sample.precision = 12;
+  return sample;
+}
+
+// As the presets are now: classes in groups, with direct rows.
+ContextSample Direct(size_t hidden, bool latents) {
+  ContextSample sample = SixFields(hidden, TokenNames::kClasses);
+  sample.old_shape = false;
+  sample.shape.groups = latents ? 4 : 1;
+  sample.shape.latents = latents;
+  sample.shape.pair_bits = 6;
+  sample.shape.direct = 2;
+  sample.shape.scale_units = 16;
+  sample.class_groups = 6;
+  return sample;
+}
+
+bool Print(const char* name, const ContextSample& sample, size_t elements) {
   const auto bytes = sample.Make();
   const ContextParts parts = *ContextParts::FromPack(*Pack::FromBytes(bytes));
   uint64_t all = 0;
@@ -101,8 +118,10 @@ bool Print(const char* name, size_t hidden, TokenNames names, size_t elements) {
 int main(int argc, char** argv) {
   const size_t elements = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 100'000;
   using sluice::TokenNames;
-  const bool same = sluice::Print("sluice", 160, TokenNames::kClasses, elements) &&
-                    sluice::Print("fast", 64, TokenNames::kClasses, elements) &&
-                    sluice::Print("sluice-ids", 160, TokenNames::kTokens, elements);
+  const bool same = sluice::Print("sluice", sluice::SixFields(160, TokenNames::kClasses), elements) &&
+                    sluice::Print("fast", sluice::SixFields(64, TokenNames::kClasses), elements) &&
+                    sluice::Print("sluice-ids", sluice::SixFields(160, TokenNames::kTokens), elements) &&
+                    sluice::Print("sluice-direct", sluice::Direct(160, true), elements) &&
+                    sluice::Print("fast-direct", sluice::Direct(48, false), elements);
   return same ? 0 : 1;
 }

@@ -15,6 +15,8 @@ namespace {
 struct Case {
   ContextIds ids;
   int64_t width, hidden, groups, block;
+  int64_t direct = 0, class_groups = 0;
+  bool latents = true;
 };
 
 StoredContext Make(const Case& c) {
@@ -28,13 +30,19 @@ StoredContext Make(const Case& c) {
   config.block = c.block;
   config.ids = c.ids;
   config.id_count = c.ids == ContextIds::kNone ? 0 : 13;
-  config.pair_bits = c.ids == ContextIds::kTokens ? 6 : 0;
+  config.pair_bits = c.ids == ContextIds::kTokens || c.direct > 0 ? 6 : 0;
+  config.direct = c.direct;
+  config.class_groups = c.class_groups;
+  config.latents = c.latents;
+  if (c.direct > 0) config.scale_hidden = 16;
   config.class_width = 5;
   config.points = 5;
   ContextCodec codec(config);
   for (auto& item : codec->named_parameters()) {
-    if (item.key() == "output" || item.key() == "point_bias" || item.key() == "table_pair")
+    if (item.key() == "output" || item.key() == "scale_output" || item.key() == "point_bias" ||
+        item.key() == "table_pair" || item.key().starts_with("table_direct")) {
       item.value().normal_(0, 0.3);
+    }
   }
   ContextTransform transform = codec->Transform();
   const int64_t block = c.block > 0 ? c.block : c.width;
@@ -43,13 +51,15 @@ StoredContext Make(const Case& c) {
   transform.log_gain = torch::linspace(1.5, -1.5, c.width);
   transform.class_axes = torch::randn({5, c.width});
   if (c.ids == ContextIds::kClasses) transform.class_means = torch::randn({13, 5}) * 3;
+  if (c.class_groups > 0) transform.class_sizes = GroupClasses(transform.class_means, c.class_groups, 4);
   codec->Initialize(transform, torch::exp(transform.log_gain * 3));
   StoredContext stored;
   stored.network = codec->ToIntegers();
   stored.transform = codec->Transform();
   stored.origin.cut = 1;
   if (c.ids == ContextIds::kClasses) {
-    stored.classes = *FitClassTables(stored.transform.Classify(torch::randn({30, 32, c.width})), config);
+    stored.classes = *FitClassTables(stored.transform.Classify(torch::randn({30, 32, c.width})), config,
+                                     stored.transform.class_sizes);
   }
   return stored;
 }
@@ -160,11 +170,12 @@ TEST_P(ParityTest, MatchesTheHiddenStatesOfTheTrainedCodec) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Shapes, ParityTest,
-                         testing::Values(Case{ContextIds::kNone, 12, 10, 3, 0},
-                                         Case{ContextIds::kTokens, 64, 37, 5, 16},
-                                         Case{ContextIds::kClasses, 70, 20, 4, 0},
-                                         Case{ContextIds::kClasses, 33, 64, 1, 11}));
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, ParityTest,
+    testing::Values(Case{ContextIds::kNone, 12, 10, 3, 0}, Case{ContextIds::kTokens, 64, 37, 5, 16},
+                    Case{ContextIds::kClasses, 70, 20, 4, 0}, Case{ContextIds::kClasses, 33, 64, 1, 11},
+                    Case{ContextIds::kTokens, 64, 37, 5, 16, 1}, Case{ContextIds::kClasses, 70, 20, 4, 0, 2, 4},
+                    Case{ContextIds::kClasses, 64, 48, 1, 16, 2, 3, false}));
 
 }  // namespace
 }  // namespace sluice

@@ -163,7 +163,25 @@ std::vector<ContextPackCase> ContextPacks() {
       .shape = {.width = 8, .hidden = 5, .groups = 2, .points = 1, .names = TokenNames::kTokens, .ids = 21},
       .block = 4,
       .id_tables = false};
-  return {{"context_plain", plain}, {"context_classes", classes}, {"context_tokens", tokens}, {"context_bits", bits}};
+  // As the presets are: a shape of nine fields, classes in groups, rows of ids for what is predicted.
+  ContextSample direct{.shape = {.width = 24,
+                                 .hidden = 11,
+                                 .groups = 3,
+                                 .points = 3,
+                                 .names = TokenNames::kClasses,
+                                 .ids = 11,
+                                 .pair_bits = 4,
+                                 .direct = 2,
+                                 .scale_units = 4},
+                       .block = 8,
+                       .class_groups = 3,
+                       .old_shape = false};
+  ContextSample blind = direct;
+  blind.shape.groups = 1;
+  blind.shape.direct = 1;
+  blind.shape.latents = false;
+  return {{"context_plain", plain}, {"context_classes", classes}, {"context_tokens", tokens},
+          {"context_bits", bits},   {"context_direct", direct},   {"context_blind", blind}};
 }
 
 HiddenStates ContextNumbers(uint64_t batch, uint64_t tokens, const ContextSample& sample, uint64_t seed) {
@@ -379,17 +397,29 @@ size_t PlaceOf(const Bytes& pack, const std::string& name) {
   return 0;
 }
 
-void MakeContextPackErrors(const Bytes& pack) {
-  const auto with = [&](size_t at, uint8_t value) {
-    Bytes bytes = pack;
+void MakeContextPackErrors(const Bytes& pack, const Bytes& direct) {
+  const auto changed = [](Bytes bytes, size_t at, uint8_t value) {
     bytes[at] = value;
     StoreLe<uint32_t>(Checksum32(std::span(bytes).first(bytes.size() - 4)), bytes.data() + bytes.size() - 4);
     return bytes;
   };
+  const auto with = [&](size_t at, uint8_t value) { return changed(pack, at, value); };
+  const auto with_direct = [&](const char* name, size_t at, uint8_t value) {
+    return changed(direct, PlaceOf(direct, name) + at, value);
+  };
+  const size_t last_weight = 2 * 24 * 11 - 1;  // of a unit that predicts no scale
   const std::vector<std::pair<const char*, Bytes>> files = {
-      {"shape", with(PlaceOf(pack, "shape") + 4, 9)},    {"flags", with(6, 0)},
-      {"shift", with(PlaceOf(pack, "past.shifts"), 15)}, {"order", with(PlaceOf(pack, "order"), 7)},
-      {"gain", with(PlaceOf(pack, "gain") + 3, 0xC0)},   {"precision", with(5, 15)}};
+      {"direct", with_direct("shape", 24, 3)},
+      {"latents", with_direct("shape", 28, 0)},
+      {"units", with_direct("shape", 32, 12)},
+      {"scale-weight", with_direct("output.weights", last_weight, 1)},
+      {"class-sizes", with_direct("class_sizes", 0, 4)},
+      {"shape", with(PlaceOf(pack, "shape") + 4, 9)},
+      {"flags", with(6, 0)},
+      {"shift", with(PlaceOf(pack, "past.shifts"), 15)},
+      {"order", with(PlaceOf(pack, "order"), 7)},
+      {"gain", with(PlaceOf(pack, "gain") + 3, 0xC0)},
+      {"precision", with(5, 15)}};
   for (const auto& [name, bytes] : files) Save(std::string("decode_errors/Corrupt-context_") + name + ".pack", bytes);
 }
 
@@ -430,7 +460,7 @@ void MakeErrors() {
   MakeArchiveErrors(bytes("archive-f32.sla"));
   MakeContextErrors(bytes("context_plain-chunks.slc"), bytes("context_classes-chunks.slc"),
                     bytes("context_bits-ids-tokens.slc"), bytes("context_tokens-known-chunks.slc"));
-  MakeContextPackErrors(bytes("context_bits.pack"));
+  MakeContextPackErrors(bytes("context_bits.pack"), bytes("context_direct.pack"));
 }
 
 // What a stream or an archive decodes to; of codec "context" its integers, since the floats' last digits depend on the

@@ -21,7 +21,7 @@ namespace sluice {
 namespace {
 
 constexpr size_t kBlock = 96;       // tokens at once
-constexpr size_t kGroupsTried = 3;  // of classes, for each token
+constexpr size_t kGroupsTried = 6;  // of classes, for each token
 constexpr float kMostLatent = 1 << 22;
 constexpr double kWide = 2;             // deviation from which the centroid is taken for linear
 constexpr double kTail = 1e-6;          // probability of a cell from which the quotient is noise

@@ -473,8 +473,8 @@ TEST(ContextPackTest, CostsATenthOfABlockWithPresetFast) {
   const CodecCost cost = (*PackCodec::Make(*Pack::FromBytes(bytes)))->MultiplyAdds();
   const uint64_t network = 768 * (48 + 16) + 2 * 48 * 48, transform = 768 * 64;
   EXPECT_EQ(cost.decode, network + transform);
-  // The axes that tell classes apart, the middles of groups, and the classes of three groups.
-  EXPECT_EQ(cost.encode, network + transform + 32 * (768 + 64 + 3 * 64));
+  // The axes that tell classes apart, the middles of groups, and the classes of six groups.
+  EXPECT_EQ(cost.encode, network + transform + 32 * (768 + 64 + 6 * 64));
   EXPECT_LE(static_cast<double>(cost.encode + cost.decode), 0.05 * 7.08e6) << "a twentieth of a block of GPT-2";
 }
 

@@ -25,7 +25,22 @@ class LowerBoundFunction : public torch::autograd::Function<LowerBoundFunction> 
   }
 };
 
+class LimitGradientFunction : public torch::autograd::Function<LimitGradientFunction> {
+ public:
+  static Variable forward(AutogradContext* context, const Variable& v, double bound) {
+    context->saved_data["bound"] = bound;
+    return v.view_as(v);
+  }
+
+  static tensor_list backward(AutogradContext* context, tensor_list gradients) {
+    const double bound = context->saved_data["bound"].toDouble();
+    return {torch::nan_to_num(gradients[0], 0.0, bound, -bound).clamp(-bound, bound), Variable()};
+  }
+};
+
 }  // namespace
+
+torch::Tensor LimitGradient(const torch::Tensor& v, double bound) { return LimitGradientFunction::apply(v, bound); }
 
 torch::Tensor LowerBound(const torch::Tensor& v, double bound) { return LowerBoundFunction::apply(v, bound); }
 

@@ -166,7 +166,7 @@ double ContextMultiplyAdds(const ContextConfig& config) {
   const double network = d * ((config.latents ? 2 * m : m) + static_cast<double>(config.ScaleUnits())) + 2 * m * m;
   const auto r = static_cast<double>(config.class_width), classes = static_cast<double>(config.id_count);
   const auto class_groups = static_cast<double>(config.class_groups);
-  constexpr double kGroupsTried = 3;  // as in codec/context_floats
+  constexpr double kGroupsTried = 6;  // as in codec/context_floats
   const double compared =
       config.class_groups > 0 ? class_groups + classes * std::min(1.0, kGroupsTried / class_groups) : classes;
   const double search = config.ids == ContextIds::kClasses ? r * (d + compared) : 0;

@@ -28,6 +28,14 @@ DeepFactorized RandomDensity(int64_t channels, double scale) {
 
 // ---- bounds
 
+TEST(BoundsTest, CostsNoMoreGradientThanItsLimit) {
+  const auto v = torch::tensor({1.0, 2.0, 3.0, 4.0, 5.0}, kD).set_requires_grad(true);
+  const auto limited = LimitGradient(v, 100);
+  EXPECT_TRUE(torch::equal(limited, v));
+  (limited * torch::tensor({7.0, -1e30, double{INFINITY}, double{NAN}, 100.0}, kD)).sum().backward();
+  EXPECT_TRUE(torch::equal(v.grad(), torch::tensor({7.0, -100.0, 100.0, 0.0, 100.0}, kD)));
+}
+
 TEST(BoundsTest, MatchesTheMaximum) {
   const auto v = Column({-2, 0.1, 0.11, 0.12, 7});
   EXPECT_TRUE(torch::equal(LowerBound(v, 0.11), Column({0.11, 0.11, 0.11, 0.12, 7})));

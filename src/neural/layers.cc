@@ -7,16 +7,11 @@ namespace sluice {
 namespace {
 
 constexpr double kNormEpsilon = 1e-5;
-constexpr double kSilent = 1e-3;  // elements of a row below this are small beside sqrt(kNormEpsilon)
 
 }  // namespace
 
 torch::Tensor WeightedNorm(const torch::Tensor& u, const torch::Tensor& weight) {
-  if (!u.requires_grad()) return torch::layer_norm(u, {u.size(-1)}, weight, {}, kNormEpsilon);
-  // The norm multiplies the gradient of a row of zeros by 300, and a stack of norms by more than a float holds: tokens
-  // whose latents are all zero. Such a row has no direction to learn.
-  const auto silent = u.detach().abs().amax(-1, true) < kSilent;
-  return torch::layer_norm(torch::where(silent, u.detach(), u), {u.size(-1)}, weight, {}, kNormEpsilon);
+  return torch::layer_norm(u, {u.size(-1)}, weight, {}, kNormEpsilon);
 }
 
 torch::nn::Linear NoBias(int64_t in, int64_t out, double gain) {

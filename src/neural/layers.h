@@ -5,8 +5,7 @@
 
 namespace sluice {
 
-/// LayerNorm with a weight and no bias, eps 1e-5. PyTorch's module has both or neither. No gradient goes back to a row
-/// whose elements are all below 1e-3.
+/// LayerNorm with a weight and no bias, eps 1e-5. PyTorch's module has both or neither.
 torch::Tensor WeightedNorm(const torch::Tensor& u, const torch::Tensor& weight);
 
 /// How much a layer that adds to a residual stream starts with, so that the depth of a stack does not show at first.

@@ -104,9 +104,13 @@ CodecOutput LearnedCodecImpl::RateOnly(const torch::Tensor& x) {
 }
 
 CodecOutput LearnedCodecImpl::Code(const torch::Tensor& u, bool reconstruct) {
+  // A norm multiplies the gradient of a row of zeros by 300, and a stack of norms by more than a float holds: tokens
+  // whose latents are all zero. The limit is far above any slope that says something.
+  constexpr double kSteepest = 1e4;
   const auto y = config_.residual ? u : RoundStraightThrough(u);
-  const auto z = RoundStraightThrough(RunAnalysis(y));
-  const auto parameters = direct_.is_empty() ? Synthesize(z) : ToParameters(direct_(z, Normalized(y)));
+  const auto seen = LimitGradient(y, kSteepest);
+  const auto z = RoundStraightThrough(RunAnalysis(seen));
+  const auto parameters = direct_.is_empty() ? Synthesize(z) : ToParameters(direct_(z, Normalized(seen)));
   const auto latent = config_.residual ? RoundStraightThrough(u - parameters.mean) : y;
   return {reconstruct ? Reconstruct(latent, parameters) : torch::Tensor(), density_->Bits(z),
           Bits(LatentLikelihood(latent, parameters)), density_->Penalty()};

@@ -52,8 +52,8 @@ double TimeProduct(const IntegerKernels& kernels, size_t rows, size_t columns, s
   for (int round = 0; round < rounds; ++round) {
     const double begin = ThreadSeconds();
     for (size_t i = 0; i < repeats; ++i) {
-      std::fill(sums.begin(), sums.end(), 0);
-      kernels.multiply({packed, inputs.data(), packed.padded_columns(), sums.data(), packed.padded_rows(), tokens, true});
+      kernels.multiply(
+          {packed, inputs.data(), packed.padded_columns(), sums.data(), packed.padded_rows(), tokens, false});
     }
     seconds.push_back((ThreadSeconds() - begin) / static_cast<double>(repeats));
   }

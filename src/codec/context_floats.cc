@@ -15,13 +15,13 @@
 #include "base/bytes.h"
 #include "base/vector_clones.h"
 #include "nets/context_weights.h"
+#include "prob/id_tables.h"
 #include "prob/scale_grid.h"
 
 namespace sluice {
 namespace {
 
-constexpr size_t kBlock = 96;       // tokens at once
-constexpr size_t kGroupsTried = 6;  // of classes, for each token
+constexpr size_t kBlock = 96;  // tokens at once
 constexpr float kMostLatent = 1 << 22;
 constexpr double kWide = 2;             // deviation from which the centroid is taken for linear
 constexpr double kTail = 1e-6;          // probability of a cell from which the quotient is noise
@@ -223,7 +223,7 @@ uint64_t ContextFloats::EncodeMultiplyAdds() const {
   const auto products = [](const FloatPanels& matrix) { return uint64_t{matrix.rows()} * matrix.cols(); };
   uint64_t members = 0;  // of the groups that are looked into, on average
   for (const Points& group : groups_) members += products(group.places);
-  if (!groups_.empty()) members = members * std::min(kGroupsTried, groups_.size()) / groups_.size();
+  if (!groups_.empty()) members = members * std::min(kClassGroupsTried, groups_.size()) / groups_.size();
   return DecodeMultiplyAdds() + products(class_axes_) + products(classes_.places) + members;
 }
 
@@ -265,7 +265,7 @@ void ContextFloats::Classify(std::span<int32_t> classes, Work& work) const {
 int32_t ContextFloats::NearestInGroups(const float* seen, std::span<float> middles, float* products) const {
   float most = -std::numeric_limits<float>::infinity();
   int32_t best = 0;
-  for (size_t tried = 0; tried < std::min(kGroupsTried, groups_.size()); ++tried) {
+  for (size_t tried = 0; tried < std::min(kClassGroupsTried, groups_.size()); ++tried) {
     const size_t g = kernels_->nearest(middles.data(), classes_.squares.data(), middles.size());
     const Points& group = groups_[g];
     kernels_->multiply({group.places, seen, class_axes_.rows(), products, group.places.rows(), 1});

@@ -466,12 +466,12 @@ TEST(ContextPackTest, CostsATenthOfABlockWithPresetFast) {
                   .latents = false,
                   .scale_units = 16};
   sample.old_shape = false;
-  sample.block = 64;
+  sample.block = 128;
   sample.class_width = 32;
   sample.class_groups = 64;
   const auto bytes = sample.Make();
   const CodecCost cost = (*PackCodec::Make(*Pack::FromBytes(bytes)))->MultiplyAdds();
-  const uint64_t network = 768 * (48 + 16) + 2 * 48 * 48, transform = 768 * 64;
+  const uint64_t network = 768 * (48 + 16) + 2 * 48 * 48, transform = 768 * 128;
   EXPECT_EQ(cost.decode, network + transform);
   // The axes that tell classes apart, the middles of groups, and the classes of six groups.
   EXPECT_EQ(cost.encode, network + transform + 32 * (768 + 64 + 6 * 64));

@@ -7,18 +7,12 @@
 
 #include "base/file.h"
 #include "format/temporary_folder.h"
+#include "neural/context_kind_test.h"
 
 namespace sluice {
 namespace {
 
-// What is known of a token, and whether classes are named in groups and add rows to what is predicted.
-struct Kind {
-  const char* name;
-  ContextIds ids;
-  bool direct = false, latents = true;
-};
-
-StoredContext Make(const Kind& kind) {
+StoredContext Make(const ContextKind& kind) {
   const ContextIds ids = kind.ids;
   torch::manual_seed(5);
   torch::NoGradGuard no_grad;
@@ -26,12 +20,8 @@ StoredContext Make(const Kind& kind) {
   config.width = 16;
   config.context = 32;
   config.hidden = 20;
-  config.ids = ids;
-  config.id_count = ids == ContextIds::kNone ? 0 : 9;
-  config.direct = kind.direct ? 2 : 0;
-  config.class_groups = kind.direct ? 3 : 0;
-  config.latents = kind.latents;
-  config.groups = kind.latents ? 4 : 1;
+  config.id_count = 9;
+  SetKind(kind, config);
   config.class_width = 5;
   config.points = 2;
   config.block = 8;
@@ -58,7 +48,7 @@ StoredContext Make(const Kind& kind) {
   return stored;
 }
 
-class ContextCoderTest : public testing::TestWithParam<Kind> {
+class ContextCoderTest : public testing::TestWithParam<ContextKind> {
  protected:
   ContextCoder coder_ = *ContextCoder::Create(Make(GetParam()));
   torch::Tensor x_ = torch::randn({2, 32, 16}) * 0.7;
@@ -128,10 +118,11 @@ TEST_P(ContextCoderTest, RejectsDamagedFiles) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, ContextCoderTest,
-                         testing::Values(Kind{"None", ContextIds::kNone}, Kind{"Tokens", ContextIds::kTokens},
-                                         Kind{"Classes", ContextIds::kClasses},
-                                         Kind{"Direct", ContextIds::kClasses, true},
-                                         Kind{"DirectWithoutLatents", ContextIds::kClasses, true, false}),
+                         testing::Values(ContextKind{"None", ContextIds::kNone},
+                                         ContextKind{"Tokens", ContextIds::kTokens},
+                                         ContextKind{"Classes", ContextIds::kClasses},
+                                         ContextKind{"Direct", ContextIds::kClasses, true},
+                                         ContextKind{"DirectWithoutLatents", ContextIds::kClasses, true, false}),
                          [](const auto& kind) { return std::string(kind.param.name); });
 
 TEST(GroupClassesTest, MatchesEveryClassOnceAndLeavesNoGroupSmall) {

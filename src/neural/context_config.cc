@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "prob/id_tables.h"
+
 namespace sluice {
 namespace {
 
@@ -166,9 +168,9 @@ double ContextMultiplyAdds(const ContextConfig& config) {
   const double network = d * ((config.latents ? 2 * m : m) + static_cast<double>(config.ScaleUnits())) + 2 * m * m;
   const auto r = static_cast<double>(config.class_width), classes = static_cast<double>(config.id_count);
   const auto class_groups = static_cast<double>(config.class_groups);
-  constexpr double kGroupsTried = 6;  // as in codec/context_floats
+  constexpr auto kTried = static_cast<double>(kClassGroupsTried);
   const double compared =
-      config.class_groups > 0 ? class_groups + classes * std::min(1.0, kGroupsTried / class_groups) : classes;
+      config.class_groups > 0 ? class_groups + classes * std::min(1.0, kTried / class_groups) : classes;
   const double search = config.ids == ContextIds::kClasses ? r * (d + compared) : 0;
   return 2 * (transform + network) + search;
 }

@@ -7,32 +7,21 @@
 #include <nlohmann/json.hpp>
 
 #include "neural/context_codec.h"
+#include "neural/context_kind_test.h"
 #include "prob/scale_grid.h"
 
 namespace sluice {
 namespace {
 
-// What a network sees, and whether ids add rows of their own to what it predicts.
-struct Kind {
-  const char* name;
-  ContextIds ids;
-  bool direct = false, latents = true;
-};
-
-ContextConfig TinyConfig(const Kind& kind) {
-  const ContextIds ids = kind.ids;
+ContextConfig TinyConfig(const ContextKind& kind) {
   ContextConfig config;
   config.width = 12;
   config.context = 20;
   config.hidden = 15;
-  config.latents = kind.latents;
-  config.groups = kind.latents ? 3 : 1;
-  config.direct = kind.direct ? 2 : 0;
-  config.scale_hidden = kind.direct ? 6 : 1024;
-  config.class_groups = kind.direct && ids == ContextIds::kClasses ? 3 : 0;
-  config.ids = ids;
-  config.id_count = ids == ContextIds::kNone ? 0 : 7;
-  config.pair_bits = ids == ContextIds::kNone ? 0 : 5;
+  config.groups = 3;
+  config.id_count = 7;
+  config.pair_bits = kind.ids == ContextIds::kNone ? 0 : 5;
+  SetKind(kind, config);
   config.class_width = 4;
   config.points = 3;
   return config;
@@ -59,7 +48,7 @@ Parameters RunAll(const ContextNetwork& network, int point, const std::vector<in
   return all;
 }
 
-class ContextNetworkTest : public testing::TestWithParam<Kind> {
+class ContextNetworkTest : public testing::TestWithParam<ContextKind> {
  protected:
   void SetUp() override {
     torch::manual_seed(3);
@@ -163,11 +152,12 @@ TEST_P(ContextNetworkTest, MatchesItsConfigurationThroughJson) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, ContextNetworkTest,
-                         testing::Values(Kind{"None", ContextIds::kNone}, Kind{"Tokens", ContextIds::kTokens},
-                                         Kind{"Classes", ContextIds::kClasses},
-                                         Kind{"Direct", ContextIds::kClasses, true},
-                                         Kind{"DirectTokens", ContextIds::kTokens, true},
-                                         Kind{"DirectWithoutLatents", ContextIds::kClasses, true, false}),
+                         testing::Values(ContextKind{"None", ContextIds::kNone},
+                                         ContextKind{"Tokens", ContextIds::kTokens},
+                                         ContextKind{"Classes", ContextIds::kClasses},
+                                         ContextKind{"Direct", ContextIds::kClasses, true},
+                                         ContextKind{"DirectTokens", ContextIds::kTokens, true},
+                                         ContextKind{"DirectWithoutLatents", ContextIds::kClasses, true, false}),
                          [](const auto& kind) { return std::string(kind.param.name); });
 
 TEST(ContextConfigTest, CostsWhatTheBudgetAllowsAtGpt2Width) {

@@ -11,6 +11,9 @@
 
 namespace sluice {
 
+/// In how many groups, the nearest, an encoder looks for the class of a state.
+inline constexpr size_t kClassGroupsTried = 6;
+
 /// How an id in [0, n) is coded given the id before it, or n where there is none before it.
 ///
 /// Flat: a closed table of n symbols for each id before. In groups, where n^2 frequencies are too many to know or to

@@ -21,6 +21,13 @@ uint32_t SignMask(uint32_t difference) { return static_cast<uint32_t>(static_cas
 
 uint8_t BucketSymbol(uint64_t bucket) { return static_cast<uint8_t>((bucket >> 28 & 15) | (bucket >> 60) << 4); }
 
+/// The symbol behind whose start, and before whose end, the slot is; `first`: that of the slot's bucket.
+uint32_t SymbolFrom(uint8_t first, const uint16_t* start, uint32_t slot) {
+  uint32_t symbol = first;
+  while (slot >= start[symbol + 1]) ++symbol;
+  return symbol;
+}
+
 /// Either of two values without a branch.
 uint32_t Select(uint32_t mask, uint32_t yes, uint32_t no) { return no ^ ((no ^ yes) & mask); }
 
@@ -106,10 +113,8 @@ RansDecodeProgress DecodePlain(const RansDecodeBatch& batch) {
   const uint16_t* const starts = tables.starts.data();
   const int bucket_bits = tables.bucket_bits, size_bits = tables.precision - bucket_bits;
   return DecodeBy(batch, [=](size_t row, uint32_t slot) -> uint32_t {
-    uint32_t symbol = BucketSymbol(buckets[(row << bucket_bits) + (slot >> size_bits)]);
-    const uint16_t* const start = starts + row * kKernelRowStride;
-    while (slot >= start[symbol + 1]) ++symbol;
-    return symbol;
+    const uint8_t first = BucketSymbol(buckets[(row << bucket_bits) + (slot >> size_bits)]);
+    return SymbolFrom(first, starts + row * kKernelRowStride, slot);
   });
 }
 
@@ -158,9 +163,9 @@ void RansKernelTables::FinishRow(size_t row) {
 }
 
 uint8_t RansKernelTables::SymbolAt(size_t row, uint32_t slot) const {
-  uint32_t symbol = BucketSymbol(buckets[(row << bucket_bits) + (slot >> (precision - bucket_bits))]);
+  const uint8_t first = BucketSymbol(buckets[(row << bucket_bits) + (slot >> (precision - bucket_bits))]);
   const uint16_t* const start = starts.data() + row * kKernelRowStride;
-  while (slot >= start[symbol + 1]) ++symbol;
+  const uint32_t symbol = SymbolFrom(first, start, slot);
   return static_cast<uint8_t>(escapes && start[symbol + 1] == uint32_t{1} << precision ? 0 : symbol);
 }
 

@@ -100,7 +100,9 @@ torch::Tensor HeadInParts(Backbone& backbone, const torch::Tensor& tokens, int64
 
 Start FindStart(Backbone& backbone, int64_t cut, const ContextConfig& config, double lambda, BatchDealer& dealer) {
   torch::NoGradGuard no_grad;
-  const int64_t windows = std::max(kStatisticsWindows, config.id_count * kRowsPerId / config.context);
+  // Only classes and direct rows are found id by id; a large vocabulary alone needs no more than the statistics do.
+  const bool by_id = config.ids == ContextIds::kClasses || config.direct > 0;
+  const int64_t windows = std::max(kStatisticsWindows, by_id ? config.id_count * kRowsPerId / config.context : 0);
   const auto tokens = dealer.Deal(0, windows);
   const auto hidden = HeadInParts(backbone, tokens, cut);
   Start start;
@@ -296,12 +298,13 @@ Status TrainAll(const CodecTrainOptions& options) {
   torch::manual_seed(options.loop.seed);
   ContextCodec codec(config);
   const double finest = options.lambda * std::exp2(-static_cast<int>(config.points / 2));
-  const Start start = FindStart(*backbone, cut, config, finest, text.batches.train);
+  Start start = FindStart(*backbone, cut, config, finest, text.batches.train);
   codec->Initialize(start.transform, start.deviation);
   if (config.direct > 0) {
     const bool classes = config.ids == ContextIds::kClasses;
     codec->InitializeDirect(start.rows, classes ? codec->Transform().Classify(start.rows) : start.ids);
   }
+  start.rows = start.ids = torch::Tensor();  // hundreds of megabytes at the width of GPT-2
   ContextTask task(options, backbone, codec, start.metric, cut, std::move(text.batches.select));
   const std::string identity = RunIdentity(options, config, ToHex(model_digest), text.identity, cut);
   SLUICE_RETURN_IF_ERROR(RunTraining(task, text.batches.train, options.loop, options.out / "run", identity));

@@ -39,16 +39,17 @@ void BlockImpl::ShrinkOutput(double factor) {
 torch::Tensor BlockImpl::forward(const torch::Tensor& u) {
   if (!options_.attention) return Finish(u);
   const auto qkv = qkv_(WeightedNorm(u, ln1_)).chunk(3, -1);
-  const auto mask =
-      options_.causal ? CausalMask(u.size(1), options_.window, /*strict=*/false, u.options()) : torch::Tensor();
-  return Finish(u + attention_out_(Attend(qkv[0], qkv[1], qkv[2], heads_, mask)));
+  const auto attended = options_.causal
+                            ? AttendCausally(qkv[0], qkv[1], qkv[2], heads_, options_.window, /*strict=*/false)
+                            : Attend(qkv[0], qkv[1], qkv[2], heads_);
+  return Finish(u + attention_out_(attended));
 }
 
 torch::Tensor BlockImpl::Step(const torch::Tensor& u, BlockCache& cache) {
   if (!options_.attention) return Finish(u);
   const auto qkv = qkv_(WeightedNorm(u, ln1_)).chunk(3, -1);
   cache.Append(qkv[1], qkv[2]);
-  return Finish(u + attention_out_(Attend(qkv[0], cache.Keys(), cache.Values(), heads_, {})));
+  return Finish(u + attention_out_(Attend(qkv[0], cache.Keys(), cache.Values(), heads_)));
 }
 
 torch::Tensor BlockImpl::Finish(const torch::Tensor& a) {

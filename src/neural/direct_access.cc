@@ -42,8 +42,8 @@ torch::Tensor DirectAccessImpl::Widen(const torch::Tensor& mixed) {
 torch::Tensor DirectAccessImpl::forward(const torch::Tensor& z, const torch::Tensor& y) {
   const auto side = RunSide(z);
   const auto key_value = key_value_(WeightedNorm(torch::cat({y, side}, -1), key_norm_)).chunk(2, -1);
-  const auto mask = CausalMask(z.size(1), /*window=*/0, /*strict=*/true, z.options());
-  const auto attended = Attend(query_(WeightedNorm(side, query_norm_)), key_value[0], key_value[1], heads_, mask);
+  const auto attended = AttendCausally(query_(WeightedNorm(side, query_norm_)), key_value[0], key_value[1], heads_,
+                                       /*window=*/0, /*strict=*/true);
   torch::Tensor u = Widen(torch::cat({first_(side.slice(1, 0, 1)), attended.slice(1, 1)}, 1));
   for (auto& block : blocks_) u = block(u);
   return u;
@@ -63,7 +63,7 @@ torch::Tensor DirectAccessImpl::Step(State& state, const torch::Tensor& previous
     const auto before = torch::cat({previous, state.side.slice(1, state.next - 1, state.next)}, -1);
     const auto key_value = key_value_(WeightedNorm(before, key_norm_)).chunk(2, -1);
     state.mixer.Append(key_value[0], key_value[1]);
-    mixed = Attend(query_(WeightedNorm(side, query_norm_)), state.mixer.Keys(), state.mixer.Values(), heads_, {});
+    mixed = Attend(query_(WeightedNorm(side, query_norm_)), state.mixer.Keys(), state.mixer.Values(), heads_);
   }
   torch::Tensor u = Widen(mixed);
   for (size_t i = 0; i < blocks_.size(); ++i) u = blocks_[i]->Step(u, state.blocks[i]);

@@ -1,12 +1,40 @@
 #include "neural/layers.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 namespace sluice {
 namespace {
 
 constexpr double kNormEpsilon = 1e-5;
+constexpr int64_t kQueryBlock = 64;
+
+// [B, T, n] -> [B * heads, T, n / heads], and back.
+torch::Tensor SplitHeads(const torch::Tensor& x, int64_t heads) {
+  const int64_t batch = x.size(0), tokens = x.size(1), head_dim = x.size(2) / heads;
+  return x.reshape({batch, tokens, heads, head_dim}).transpose(1, 2).reshape({batch * heads, tokens, head_dim});
+}
+
+torch::Tensor JoinHeads(const torch::Tensor& x, int64_t heads) {
+  const int64_t batch = x.size(0) / heads, tokens = x.size(1), head_dim = x.size(2);
+  return x.reshape({batch, heads, tokens, head_dim}).transpose(1, 2).reshape({batch, tokens, heads * head_dim});
+}
+
+double Scale(const torch::Tensor& q, int64_t heads) {
+  return std::sqrt(static_cast<double>(heads) / static_cast<double>(q.size(2)));
+}
+
+// What to add to attention scores [T, T]: 0 where a row sees a token, else minus infinity. A strict row 0 sees itself,
+// because a row without any key has no attention.
+torch::Tensor CausalMask(int64_t tokens, int64_t window, bool strict, const torch::TensorOptions& options) {
+  const auto forbidden = torch::full({tokens, tokens}, -std::numeric_limits<float>::infinity(), options);
+  auto mask = forbidden.triu(strict ? 0 : 1);
+  if (window > 0) mask = mask + forbidden.tril(strict ? -window - 1 : -window);
+  if (strict) mask[0][0] = 0;
+  return mask;
+}
 
 }  // namespace
 
@@ -20,26 +48,25 @@ torch::nn::Linear NoBias(int64_t in, int64_t out, double gain) {
   return linear;
 }
 
-torch::Tensor CausalMask(int64_t tokens, int64_t window, bool strict, const torch::TensorOptions& options) {
-  const auto forbidden = torch::full({tokens, tokens}, -std::numeric_limits<float>::infinity(), options);
-  auto mask = forbidden.triu(strict ? 0 : 1);
-  if (window > 0) mask = mask + forbidden.tril(strict ? -window - 1 : -window);
-  if (strict) mask[0][0] = 0;
-  return mask;
+torch::Tensor Attend(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v, int64_t heads) {
+  const torch::Tensor scores = at::bmm(SplitHeads(q, heads), SplitHeads(k, heads).transpose(1, 2)) * Scale(q, heads);
+  return JoinHeads(at::bmm(torch::softmax(scores, -1), SplitHeads(v, heads)), heads);
 }
 
-torch::Tensor Attend(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v, int64_t heads,
-                     const torch::Tensor& mask) {
-  const int64_t batch = q.size(0), width = q.size(2), head_dim = width / heads;
-  const auto split = [&](const torch::Tensor& x) {
-    return x.reshape({batch, x.size(1), heads, head_dim}).transpose(1, 2).reshape({batch * heads, x.size(1), head_dim});
-  };
-  const double scale = 1.0 / std::sqrt(static_cast<double>(head_dim));
-  const auto keys = split(k).transpose(1, 2);
-  const auto scores =
-      mask.defined() ? torch::baddbmm(mask, split(q), keys, 1.0, scale) : torch::bmm(split(q), keys) * scale;
-  const auto mixed = torch::bmm(torch::softmax(scores, -1), split(v)).reshape({batch, heads, q.size(1), head_dim});
-  return mixed.transpose(1, 2).reshape({batch, q.size(1), width});
+torch::Tensor AttendCausally(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v, int64_t heads,
+                             int64_t window, bool strict) {
+  const int64_t tokens = q.size(1);
+  const auto mask = CausalMask(tokens, window, strict, q.options());
+  const auto queries = SplitHeads(q, heads), keys = SplitHeads(k, heads).transpose(1, 2), values = SplitHeads(v, heads);
+  std::vector<torch::Tensor> parts;
+  for (int64_t begin = 0; begin < tokens; begin += kQueryBlock) {
+    const int64_t end = std::min(begin + kQueryBlock, tokens);
+    const int64_t first = window > 0 ? std::max<int64_t>(begin - window, 0) : 0;
+    const auto scores = at::baddbmm(mask.slice(0, begin, end).slice(1, first, end), queries.slice(1, begin, end),
+                                    keys.slice(2, first, end), 1.0, Scale(q, heads));
+    parts.push_back(at::bmm(torch::softmax(scores, -1), values.slice(1, first, end)));
+  }
+  return JoinHeads(at::cat(parts, 1), heads);
 }
 
 }  // namespace sluice

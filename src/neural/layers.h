@@ -14,15 +14,15 @@ inline constexpr double kBranchGain = 0.3;
 /// A linear map without bias whose weights start with variance gain^2 / in.
 torch::nn::Linear NoBias(int64_t in, int64_t out, double gain = 1.0);
 
-/// What to add to attention scores [T, T] so that row t sees the tokens before it and, unless `strict`, itself: 0 or
-/// minus infinity. `window`: only the last so many of them; 0: all. A strict row 0 sees itself, because a row without
-/// any key has no attention; its caller replaces it.
-torch::Tensor CausalMask(int64_t tokens, int64_t window, bool strict, const torch::TensorOptions& options);
+/// softmax(q k^T / sqrt(n / heads)) v, head by head: every row sees every key.
+/// Data: q [B, Tq, n]; k, v [B, Tk, n] -> [B, Tq, n]. Needs: heads divides n.
+torch::Tensor Attend(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v, int64_t heads);
 
-/// softmax(q k^T / sqrt(n / heads) + mask) v, head by head.
-/// Data: q [B, Tq, n]; k, v [B, Tk, n]; mask [Tq, Tk] or undefined -> [B, Tq, n]. Needs: heads divides n.
-torch::Tensor Attend(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v, int64_t heads,
-                     const torch::Tensor& mask);
+/// The same where row t sees the tokens before it and, unless `strict`, itself. `window`: only the last so many of
+/// them; 0: all. A strict row 0 sees itself, because a row without any key has no attention; its caller replaces it.
+/// Data: q, k, v [B, T, n] -> [B, T, n]. Cost: rows go in blocks, and what no row of a block sees is not computed.
+torch::Tensor AttendCausally(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v, int64_t heads,
+                             int64_t window, bool strict);
 
 }  // namespace sluice
 

@@ -94,6 +94,7 @@ Status ReadField(const std::string& field, const json& value, CodecConfig& confi
   if (field == "attention") return ReadBool(value, field, config.attention);
   if (field == "channel_prior") return ReadBool(value, field, config.channel_prior);
   if (field == "stream_per_token") return ReadBool(value, field, config.stream_per_token);
+  if (field == "centroid") return ReadBool(value, field, config.centroid);
   if (field == "mean_steps") return ReadInt(value, field, config.mean_steps);
   if (field == "precision_bits") return ReadInt(value, field, config.precision_bits);
   if (field == "width") return ReadInt(value, field, config.width);
@@ -151,6 +152,7 @@ nlohmann::json CodecConfig::ToJson() const {
           {"transform", NameOf(kTransforms, transform)},
           {"gain", gain},
           {"residual", residual},
+          {"centroid", centroid},
           {"mean_steps", mean_steps},
           {"last_mlp", last_mlp},
           {"last_mlp_ratio", last_mlp_ratio},
@@ -178,9 +180,10 @@ Status CodecConfig::Set(const std::string& assignment) {
   const size_t equals = assignment.find('=');
   const std::string field = assignment.substr(0, equals);
   static constexpr const char* kSwitches[] = {
-      "widths",   "hyper_channels", "transform",     "gain",        "residual",         "mean_steps",
-      "last_mlp", "last_mlp_ratio", "attention",     "causal",      "window",           "density",
-      "prior",    "sigma",          "channel_prior", "sigma_floor", "stream_per_token", "precision_bits"};
+      "widths",        "hyper_channels", "transform",        "gain",           "residual",
+      "centroid",      "mean_steps",     "last_mlp",         "last_mlp_ratio", "attention",
+      "causal",        "window",         "density",          "prior",          "sigma",
+      "channel_prior", "sigma_floor",    "stream_per_token", "precision_bits"};
   const bool known = std::any_of(std::begin(kSwitches), std::end(kSwitches), [&](const char* s) { return field == s; });
   if (equals == std::string::npos || !known) {
     return InvalidArgument(fmt::format("switch '{}': expected name=value with one of the names {}", assignment,
@@ -230,8 +233,14 @@ Result<CodecConfig> MakePreset(const std::string& name, int64_t width, int64_t h
     config.density = DensityKind::kFourierSafe;
   } else if (name == "direct") {
     config.prior = PriorKind::kDirect;
+  } else if (name == "paper+") {
+    config.residual = true;
+    config.centroid = true;
+    config.window = 32;
+    config.last_mlp_ratio = 2;
+    if (mode == CodecMode::kFrozen) config.transform = TransformKind::kLearned;
   } else if (name != "paper") {
-    return InvalidArgument(fmt::format("preset '{}': expected one of: paper, fourier, direct", name));
+    return InvalidArgument(fmt::format("preset '{}': expected one of: paper, paper+, fourier, direct", name));
   }
   return config;
 }

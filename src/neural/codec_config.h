@@ -56,6 +56,7 @@ struct CodecConfig {
   TransformKind transform = TransformKind::kFixed;
   bool gain = true;            ///< learned gain per channel; off: one common step
   bool residual = false;       ///< s = round(x' - mean), y = mean + s instead of y = round(x')
+  bool centroid = false;       ///< rebuild a latent at the centroid of its cell under its Gaussian, not at the middle
   int mean_steps = 1;          ///< mean precision, steps per unit: 1 (integer part), 8 or 16
   bool last_mlp = true;        ///< the MLP of the last synthesis block, 70 % of the parameters
   int64_t last_mlp_ratio = 4;  ///< its hidden width over its output, 1 to 4

@@ -74,6 +74,7 @@ TEST(CodecConfigTest, RoundTripsEverySwitch) {
                                                            {"transform=none", "none"},
                                                            {"gain=false", false},
                                                            {"residual=true", true},
+                                                           {"centroid=true", true},
                                                            {"mean_steps=16", 16},
                                                            {"last_mlp=false", false},
                                                            {"last_mlp_ratio=2", 2},
@@ -186,7 +187,7 @@ TEST(CodecConfigTest, RejectsDirectAccessThatCannotGoTokenByToken) {
 }
 
 TEST(CodecConfigTest, RejectsUnknownPresetsListingThem) {
-  for (const char* name : {"paper", "fourier", "direct"}) {
+  for (const char* name : {"paper", "paper+", "fourier", "direct"}) {
     EXPECT_TRUE(MakePreset(name, 64, 8, 256, CodecMode::kFrozen).ok()) << name;
   }
   ExpectRefused(MakePreset("papyrus", 64, 8, 256, CodecMode::kFrozen), StatusCode::kInvalidArgument, "paper");

@@ -16,7 +16,7 @@ int64_t CountParameters(const CodecConfig& config) {
 }
 
 TEST(CodecShapeTest, MatchesTheParametersOfTheNetworks) {
-  for (const char* preset : {"paper", "fourier", "direct"}) {
+  for (const char* preset : {"paper", "fourier", "direct", "paper+"}) {
     for (const CodecMode mode : {CodecMode::kJoint, CodecMode::kFrozen}) {
       CodecConfig config = MakePreset(preset, 64, 8, 256, mode).value();
       EXPECT_EQ(ParameterCount(config), CountParameters(config)) << config.ToJson().dump();

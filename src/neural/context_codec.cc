@@ -4,7 +4,6 @@
 #include "neural/context_codec.h"
 
 #include <cmath>
-#include <numbers>
 
 #include "neural/bounds.h"
 #include "neural/gaussian.h"
@@ -108,19 +107,6 @@ std::vector<std::pair<std::string, Tensor*>> ContextTransform::Tensors() {
       {"transform.class_means", &class_means}};
   if (class_sizes.numel() > 0) tensors.emplace_back("transform.class_sizes", &class_sizes);
   return tensors;
-}
-
-Tensor CentroidShift(const Tensor& distance, const Tensor& sigma) {
-  torch::NoGradGuard no_grad;
-  const auto inverse = torch::reciprocal(sigma);
-  const auto low = (distance - 0.5) * inverse, high = (distance + 0.5) * inverse;
-  const auto density = [](const Tensor& v) {
-    return torch::exp(v.square() * -0.5) * (0.5 * std::numbers::inv_sqrtpi * std::numbers::sqrt2);
-  };
-  const auto probability = GaussianLikelihood(distance, sigma);
-  const auto shift = sigma * (density(low) - density(high)) / probability - distance;
-  constexpr double kTail = 1e-6;  // beyond, the quotient is noise
-  return torch::where(probability > kTail, shift, -torch::sign(distance) * 0.5).clamp(-0.5, 0.5);
 }
 
 ContextCodecImpl::ContextCodecImpl(const ContextConfig& config) : config_(config) {

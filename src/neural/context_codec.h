@@ -33,9 +33,6 @@ struct ContextTransform {
 /// Width of the cells of an operating point: sqrt(2)^point.
 double PointStep(int point);
 
-/// How far the centroid of a unit cell around `distance` from the mean lies from the cell's middle.
-torch::Tensor CentroidShift(const torch::Tensor& distance, const torch::Tensor& sigma);
-
 /// A context codec as it is trained: the integer network of docs/numerics.md in float, with rounded weights.
 ///
 /// Causal: the parameters of group g of token t depend on ids up to t, latents before t, and the groups before g of t.

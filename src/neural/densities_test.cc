@@ -169,6 +169,21 @@ TEST(GaussianTest, MatchesLeftAndRightTailsInFloat) {
 
 // ---- integer tables of z
 
+// The mean of the density over the cell, by sums over fine steps.
+TEST(GaussianTest, MovesToTheCentroidOfACell) {
+  const auto offsets = torch::linspace(-0.5, 0.5, 20001, kD);
+  for (const double sigma : {0.11, 0.4, 1.0, 3.0, 50.0}) {
+    for (const double distance : {-2.5, -1.0, -0.25, 0.0, 0.5, 1.0, 2.0}) {
+      const auto weights = torch::exp(((offsets + distance) / sigma).square() * -0.5);
+      const double probability = GaussianLikelihood(Column({distance}), Column({sigma})).item<double>();
+      const double expected = probability > 1e-6 ? ((offsets * weights).sum() / weights.sum()).item<double>()
+                                                 : std::copysign(0.5, -distance);
+      EXPECT_NEAR(CentroidShift(Column({distance}), Column({sigma})).item<double>(), expected, 1e-4)
+          << "sigma " << sigma << " distance " << distance;
+    }
+  }
+}
+
 TEST(HyperTablesTest, MatchesTheDensityWithinThePrecision) {
   for (const double scale : {0.5, 4.0, 30.0}) {
     auto density = RandomDensity(3, scale);

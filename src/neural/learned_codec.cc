@@ -125,7 +125,12 @@ EncoderOutput LearnedCodecImpl::Analyze(const torch::Tensor& x) {
 }
 
 torch::Tensor LearnedCodecImpl::Reconstruct(const torch::Tensor& latent, const EntropyParameters& parameters) {
-  return transform_->Inverse(config_.residual ? latent + parameters.mean : latent);
+  torch::Tensor y = config_.residual ? latent + parameters.mean : latent;
+  if (config_.centroid) {
+    const auto distance = config_.residual ? latent : latent - parameters.mean;
+    y = y + CentroidShift(distance, parameters.sigma);
+  }
+  return transform_->Inverse(y);
 }
 
 }  // namespace sluice

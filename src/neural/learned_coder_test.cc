@@ -75,15 +75,21 @@ void ExpectRoundTrip(const CodecConfig& config, int64_t batch, int64_t tokens) {
 
 TEST(LearnedCoderTest, RoundTripsEverySwitch) {
   for (const CodecMode mode : {CodecMode::kJoint, CodecMode::kFrozen}) {
-    for (const char* assignment :
-         {"residual=false", "residual=true", "mean_steps=8", "mean_steps=16", "stream_per_token=true", "last_mlp=false",
-          "last_mlp_ratio=1", "attention=false", "sigma=log", "sigma=linear", "channel_prior=true",
-          "channel_prior=false", "precision_bits=10", "precision_bits=16", "density=fourier", "density=fourier_safe",
-          "prior=direct", "causal=false", "window=5"}) {
+    for (const char* assignment : {"residual=false",       "residual=true",
+                                   "centroid=true",        "mean_steps=8",
+                                   "mean_steps=16",        "stream_per_token=true",
+                                   "last_mlp=false",       "last_mlp_ratio=1",
+                                   "attention=false",      "sigma=log",
+                                   "sigma=linear",         "channel_prior=true",
+                                   "channel_prior=false",  "precision_bits=10",
+                                   "precision_bits=16",    "density=fourier",
+                                   "density=fourier_safe", "prior=direct",
+                                   "causal=false",         "window=5"}) {
       CodecConfig config = Tiny(mode);
       ASSERT_TRUE(config.Set(assignment).ok()) << assignment;
       ExpectRoundTrip(config, 2, 21);
     }
+    ExpectRoundTrip(MakePreset("paper+", 8, 2, 257, mode).value(), 2, 21);
   }
   for (const char* assignment : {"gain=false", "transform=none", "transform=learned"}) {
     CodecConfig config = Tiny();

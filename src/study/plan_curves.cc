@@ -72,7 +72,7 @@ Result<StudyPlan> PlanRateDistortion(PlanBuilder builder) {
   for (const std::string& codec : ComparedCodecs()) builder.AddPlain(codec, builder.cut());
   AddSteps(builder, "static", builder.cut(), OrDefault(options.steps_of_quantization, kQuantizationSteps));
   for (const std::string& mode : OrDefault(options.modes, {"frozen"})) {
-    for (const std::string& preset : OrDefault(options.presets, {"paper", "fourier", "direct"})) {
+    for (const std::string& preset : OrDefault(options.presets, {"paper", "fourier", "direct", "paper+"})) {
       LearnedRun run{.preset = preset, .mode = mode, .cut = builder.cut(), .lambda = tuned};
       const std::string choice = builder.AddTuning(run, OrDefault(options.rates, kLearningRates));
       AddCurve(builder, run, choice, tuned);

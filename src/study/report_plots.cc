@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <set>
 
@@ -48,18 +49,33 @@ PlotSeries CurveSeries(const StudySummary& summary, const StudyCurve& curve) {
   return series;
 }
 
-// Codecs that are not trained, as points with their names.
-PlotSeries PlainSeries(const StudySummary& summary) {
+// Adds the codecs that are not trained, as points with their names. Where curves say what is worth seeing, one that
+// lies beyond them by more than they span is named in the caption instead: it would press them all into one line.
+void AddPlainSeries(const StudySummary& summary, PlotBlock& plot) {
+  double low = std::numeric_limits<double>::infinity(), high = -low;
+  for (const PlotSeries& curve : plot.series) {
+    for (const double y : curve.y) {
+      low = std::min(low, y);
+      high = std::max(high, y);
+    }
+  }
+  std::vector<std::string> beyond;
   PlotSeries series{.name = "plain codecs", .line = false, .points = true};
   for (const RunResult* run : summary.Done(RunRole::kBaseline)) {
     const auto rate = run->Figure("bits_per_token"), quality = run->Figure(summary.metric);
     if (!rate || !quality) continue;
+    if (high > low && (*quality > 2 * high - low || *quality < 2 * low - high)) {
+      beyond.push_back(
+          fmt::format("{} ({} bits, {})", run->labels.codec, FigureText(*rate, 1), FigureText(*quality, 2)));
+      continue;
+    }
     series.x.push_back(*rate);
     series.y.push_back(*quality);
     series.labels.push_back(run->labels.codec);
     series.notes.push_back(RunNote(summary, *run));
   }
-  return series;
+  if (!series.x.empty()) plot.series.push_back(std::move(series));
+  if (!beyond.empty()) plot.caption += fmt::format(" Far beyond the plot: {}.", fmt::join(beyond, ", "));
 }
 
 // What the model reaches without a cut, and joint training's reference.
@@ -90,10 +106,7 @@ PlotBlock RatePlot(const StudySummary& summary, const std::string& mode) {
     const bool fits = curve.mode == mode || (curve.mode.empty() && mode != "joint");
     if (fits) plot.series.push_back(CurveSeries(summary, curve));
   }
-  if (mode != "joint") {
-    PlotSeries plain = PlainSeries(summary);
-    if (!plain.x.empty()) plot.series.push_back(std::move(plain));
-  }
+  if (mode != "joint") AddPlainSeries(summary, plot);
   plot.references = References(summary, mode);
   return plot;
 }

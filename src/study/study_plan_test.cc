@@ -111,7 +111,7 @@ TEST_F(StudyPlanTest, RejectsReportTextInTuning) {
     EXPECT_EQ(reports, run.labels.role != RunRole::kTuning) << run.name;
     tuning += run.labels.role == RunRole::kTuning ? 1 : 0;
   }
-  EXPECT_EQ(tuning, 2U * 3 * 3);
+  EXPECT_EQ(tuning, 2U * 4 * 3);
   options.select_text.clear();
   EXPECT_EQ(MakeStudyPlan("rate-distortion", options).status().code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(MakeStudyPlan("rate", options).status().code(), StatusCode::kInvalidArgument);

@@ -108,6 +108,7 @@ class CurveMaker {
 
   Status MakeCurve(const Key& key) {
     StudyCurve curve{.series = std::get<2>(key), .mode = std::get<0>(key), .cut = std::get<1>(key), .points = {}};
+    std::map<std::pair<size_t, size_t>, std::vector<double>> incomplete;  // seeds there and planned -> lambdas
     for (const auto& [setting, runs] : groups_[key]) {
       CurvePoint point{.lambda = setting.first, .step = setting.second};
       point.planned = runs.size();
@@ -120,13 +121,14 @@ class CurveMaker {
         qualities.push_back(*quality);
       }
       if (rates.empty()) continue;
-      if (rates.size() < runs.size()) {
-        summary_.notes.push_back(fmt::format("{} {} at lambda {:g}: {} of {} seeds; the mean is theirs", curve.series,
-                                             curve.mode, point.lambda, rates.size(), runs.size()));
-      }
+      if (rates.size() < runs.size()) incomplete[{rates.size(), runs.size()}].push_back(point.lambda);
       SLUICE_ASSIGN_OR_RETURN(point.rate, MeanOverSeeds(rates));
       SLUICE_ASSIGN_OR_RETURN(point.quality, MeanOverSeeds(qualities));
       curve.points.push_back(std::move(point));
+    }
+    for (const auto& [seeds, lambdas] : incomplete) {
+      summary_.notes.push_back(fmt::format("{} {} at lambda {:g}: {} of {} seeds; the mean is theirs", curve.series,
+                                           curve.mode, fmt::join(lambdas, ", "), seeds.first, seeds.second));
     }
     std::sort(curve.points.begin(), curve.points.end(),
               [](const CurvePoint& a, const CurvePoint& b) { return a.rate.mean < b.rate.mean; });

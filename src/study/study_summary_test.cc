@@ -103,6 +103,33 @@ TEST_F(StudySummaryTest, RejectsCurvesWithoutOverlap) {
   EXPECT_NE(RenderPage(*page)->find("none: "), std::string::npos);
 }
 
+TEST_F(StudySummaryTest, SaysOnceWhatSeveralPointsLack) {
+  AddCurve("paper", 1, 1);
+  for (const double lambda : {1e-4, 4e-4}) AddPoint("paper", lambda, 2, 0, 0);
+  const auto summary = Summarize();
+  ASSERT_TRUE(summary.ok()) << summary.status().ToString();
+  const std::string notes = fmt::format("{}", fmt::join(summary->notes, "; "));
+  EXPECT_NE(notes.find("paper frozen at lambda 0.0001, 0.0004: 1 of 2 seeds"), std::string::npos) << notes;
+}
+
+// A codec of perplexity 50 would press curves between 4 and 5 into one line.
+TEST_F(StudySummaryTest, NamesPlainCodecsFarBeyondTheCurves) {
+  AddCurve("paper", 1, 1);
+  for (const auto& [codec, perplexity] : {std::pair{"int8", 4.01}, std::pair{"lowrank:8", 50.61}}) {
+    StudyRun run = LearnedRun(fmt::format("plain-{:g}", perplexity));
+    run.labels = {.role = RunRole::kBaseline, .codec = codec};
+    plan_.runs.push_back(run);
+    Finish(run, {{"bits_per_token", 90.25}, {"perplexity", perplexity}});
+  }
+  const auto summary = Summarize();
+  ASSERT_TRUE(summary.ok()) << summary.status().ToString();
+  const auto blocks = ReportPlots(*summary);
+  ASSERT_FALSE(blocks.empty());
+  const auto& plot = std::get<PlotBlock>(blocks[0]);
+  EXPECT_NE(plot.caption.find("lowrank:8 (90.2 bits, 50.61)"), std::string::npos) << plot.caption;
+  EXPECT_EQ(plot.series.back().labels, std::vector<std::string>{"int8"});
+}
+
 TEST_F(StudySummaryTest, RejectsSilenceAboutMissingRuns) {
   AddCurve("paper", 1, 1);
   AddCurve("paper", 2, 1.1);

@@ -33,7 +33,7 @@ int RunTrain(int argc, char** argv) {
   app.add_option("--text", options.text, "UTF-8 text files to train on")->required();
   app.add_option("--out", options.out, "Folder of the codec and its run")->required();
   app.add_option("--preset", options.preset, "Codec preset")
-      ->check(CLI::IsMember({"paper", "fourier", "direct", "sluice", "fast"}));
+      ->check(CLI::IsMember({"paper", "paper+", "fourier", "direct", "sluice", "fast"}));
   app.add_option("--set", options.switches, "Switch of the preset, name=value; may be repeated")
       ->type_name("NAME=VALUE");
   app.add_option("--side", options.side,

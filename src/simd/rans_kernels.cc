@@ -245,8 +245,15 @@ HWY_NOINLINE void Walk(const RansKernelTables& tables, V32 row, V32 slot, Found&
   found = {hn::Load(d, symbols), hn::Load(d, before), hn::Load(d, last)};
 }
 
-/// Looks into a bucket. False when some slot lies behind its three symbols.
-HWY_INLINE bool Find(D32 d, const Halves& bucket, V32 slot, Found& found) {
+/// Whether some slot lies behind the interval that was found for it.
+HWY_INLINE bool IsBeyond(V32 slot, const Found& found) {
+  const DI32 di;
+  return !hn::AllFalse(di, hn::Gt(hn::BitCast(di, slot), hn::BitCast(di, found.last)));
+}
+
+/// Looks among the three symbols of a bucket. Returned whole: a constructor that the compiler writes itself is compiled
+/// for the baseline instruction set, where NEON has no vectors.
+HWY_INLINE Found Find(D32 d, const Halves& bucket, V32 slot) {
   const DI32 di;
   const V32 field = hn::Set(d, (1u << 14) - 1), one = hn::Set(d, 1);
   const V32 first = hn::And(hn::ShiftRight<14>(bucket.lower), field), second = hn::And(bucket.upper, field);
@@ -258,10 +265,8 @@ HWY_INLINE bool Find(D32 d, const Halves& bucket, V32 slot, Found& found) {
   const V32 passed = hn::Add(hn::VecFromMask(d, past_first), hn::VecFromMask(d, past_second));
   const V32 before_first = hn::Sub(hn::And(bucket.lower, field), one);
   const V32 third = hn::And(hn::ShiftRight<14>(bucket.upper), field);
-  found.symbol = hn::Sub(symbol, passed);
-  found.before = hn::IfThenElse(past_second, second, hn::IfThenElse(past_first, first, before_first));
-  found.last = hn::IfThenElse(past_second, third, hn::IfThenElse(past_first, second, first));
-  return hn::AllFalse(d, behind(found.last));
+  return {hn::Sub(symbol, passed), hn::IfThenElse(past_second, second, hn::IfThenElse(past_first, first, before_first)),
+          hn::IfThenElse(past_second, third, hn::IfThenElse(past_first, second, first))};
 }
 
 /// `kVectors` vectors of lanes, each step for all of them before the next: what they wait for overlaps.
@@ -296,9 +301,9 @@ HWY_INLINE RansDecodeProgress DecodeRounds(const RansDecodeBatch& batch) {
       asm volatile("" : "+m"(bucket_at));
       unsigned bits[kVectors];
       for (size_t v = 0; v < kVectors; ++v) {
-        Found found;
         const Halves bucket = LoadHalves(d, tables.buckets.data(), bucket_at + v * kVectorLanes);
-        if (HWY_UNLIKELY(!Find(d, bucket, slot[v], found))) Walk(tables, row[v], slot[v], found);
+        Found found = Find(d, bucket, slot[v]);
+        if (HWY_UNLIKELY(IsBeyond(slot[v], found))) Walk(tables, row[v], slot[v], found);
         const V32 escaped = hn::And(escapes, hn::VecFromMask(d, hn::Eq(found.last, all)));
         const auto symbol = hn::BitCast(di, hn::AndNot(escaped, found.symbol));
         hn::StoreU(hn::DemoteTo(D8(), symbol), D8(), batch.symbols + i + v * kVectorLanes);

@@ -26,14 +26,16 @@ double Scale(const torch::Tensor& q, int64_t heads) {
   return std::sqrt(static_cast<double>(heads) / static_cast<double>(q.size(2)));
 }
 
-// What to add to attention scores [T, T]: 0 where a row sees a token, else minus infinity. A strict row 0 sees itself,
-// because a row without any key has no attention.
-torch::Tensor CausalMask(int64_t tokens, int64_t window, bool strict, const torch::TensorOptions& options) {
-  const auto forbidden = torch::full({tokens, tokens}, -std::numeric_limits<float>::infinity(), options);
-  auto mask = forbidden.triu(strict ? 0 : 1);
-  if (window > 0) mask = mask + forbidden.tril(strict ? -window - 1 : -window);
-  if (strict) mask[0][0] = 0;
-  return mask;
+// What to add to the attention scores of rows [begin, end) over keys [first, end): 0 where a row sees a key, else minus
+// infinity. A strict row 0 sees itself, because a row without any key has no attention.
+torch::Tensor CausalMask(int64_t begin, int64_t end, int64_t first, int64_t window, bool strict,
+                         const torch::TensorOptions& options) {
+  const auto back = torch::arange(begin, end).unsqueeze(1) - torch::arange(first, end);
+  auto hidden = back < (strict ? 1 : 0);
+  if (window > 0) hidden = hidden.logical_or(back >= (strict ? window + 1 : window));
+  if (strict && begin == 0) hidden[0][0] = false;
+  return torch::zeros({end - begin, end - first}, options)
+      .masked_fill_(hidden.to(options.device()), -std::numeric_limits<float>::infinity());
 }
 
 }  // namespace
@@ -56,14 +58,13 @@ torch::Tensor Attend(const torch::Tensor& q, const torch::Tensor& k, const torch
 torch::Tensor AttendCausally(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v, int64_t heads,
                              int64_t window, bool strict) {
   const int64_t tokens = q.size(1);
-  const auto mask = CausalMask(tokens, window, strict, q.options());
   const auto queries = SplitHeads(q, heads), keys = SplitHeads(k, heads).transpose(1, 2), values = SplitHeads(v, heads);
   std::vector<torch::Tensor> parts;
   for (int64_t begin = 0; begin < tokens; begin += kQueryBlock) {
     const int64_t end = std::min(begin + kQueryBlock, tokens);
     const int64_t first = window > 0 ? std::max<int64_t>(begin - window, 0) : 0;
-    const auto scores = at::baddbmm(mask.slice(0, begin, end).slice(1, first, end), queries.slice(1, begin, end),
-                                    keys.slice(2, first, end), 1.0, Scale(q, heads));
+    const auto scores = at::baddbmm(CausalMask(begin, end, first, window, strict, q.options()),
+                                    queries.slice(1, begin, end), keys.slice(2, first, end), 1.0, Scale(q, heads));
     parts.push_back(at::bmm(torch::softmax(scores, -1), values.slice(1, first, end)));
   }
   return JoinHeads(at::cat(parts, 1), heads);

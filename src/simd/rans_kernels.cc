@@ -245,21 +245,18 @@ HWY_NOINLINE void Walk(const RansKernelTables& tables, V32 row, V32 slot, Found&
   found = {hn::Load(d, symbols), hn::Load(d, before), hn::Load(d, last)};
 }
 
-/// Whether some slot lies behind the interval that was found for it.
-HWY_INLINE bool IsBeyond(V32 slot, const Found& found) {
+/// Which slots lie behind the last one of an interval.
+HWY_INLINE hn::Mask<D32> Behind(V32 slot, V32 last) {
   const DI32 di;
-  return !hn::AllFalse(di, hn::Gt(hn::BitCast(di, slot), hn::BitCast(di, found.last)));
+  return hn::RebindMask(D32(), hn::Gt(hn::BitCast(di, slot), hn::BitCast(di, last)));
 }
 
 /// Looks among the three symbols of a bucket. Returned whole: a constructor that the compiler writes itself is compiled
 /// for the baseline instruction set, where NEON has no vectors.
 HWY_INLINE Found Find(D32 d, const Halves& bucket, V32 slot) {
-  const DI32 di;
   const V32 field = hn::Set(d, (1u << 14) - 1), one = hn::Set(d, 1);
   const V32 first = hn::And(hn::ShiftRight<14>(bucket.lower), field), second = hn::And(bucket.upper, field);
-  const auto behind = [&](V32 last)
-                          HWY_ATTR { return hn::RebindMask(d, hn::Gt(hn::BitCast(di, slot), hn::BitCast(di, last))); };
-  const auto past_first = behind(first), past_second = behind(second);
+  const auto past_first = Behind(slot, first), past_second = Behind(slot, second);
   const V32 symbol =
       hn::Or(hn::ShiftRight<28>(bucket.lower), hn::And(hn::ShiftRight<24>(bucket.upper), hn::Set(d, 0xF0)));
   const V32 passed = hn::Add(hn::VecFromMask(d, past_first), hn::VecFromMask(d, past_second));
@@ -303,7 +300,7 @@ HWY_INLINE RansDecodeProgress DecodeRounds(const RansDecodeBatch& batch) {
       for (size_t v = 0; v < kVectors; ++v) {
         const Halves bucket = LoadHalves(d, tables.buckets.data(), bucket_at + v * kVectorLanes);
         Found found = Find(d, bucket, slot[v]);
-        if (HWY_UNLIKELY(IsBeyond(slot[v], found))) Walk(tables, row[v], slot[v], found);
+        if (HWY_UNLIKELY(!hn::AllFalse(d, Behind(slot[v], found.last)))) Walk(tables, row[v], slot[v], found);
         const V32 escaped = hn::And(escapes, hn::VecFromMask(d, hn::Eq(found.last, all)));
         const auto symbol = hn::BitCast(di, hn::AndNot(escaped, found.symbol));
         hn::StoreU(hn::DemoteTo(D8(), symbol), D8(), batch.symbols + i + v * kVectorLanes);

@@ -5,7 +5,7 @@
 #   make test    install what is missing, build, run every test, and count what was skipped and why
 .PHONY: help demo test deps build release check format tidy sanitize clean
 
-# libtorch needs 1.1 GB for each compilation, so two at once unless told otherwise.
+# libtorch needs 2 GB for each compilation, so two at once unless told otherwise.
 JOBS ?= 2
 
 help:

@@ -26,6 +26,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/clock.h"
 #include "codec/activation_coder.h"
 #include "codec/pack_stream.h"
 #include "format/dtype.h"
@@ -38,8 +39,6 @@
 
 namespace sluice {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr size_t kTokens = 64;
 constexpr size_t kWidth = 256;
@@ -135,7 +134,7 @@ Turn Measure(double seconds, int who, std::atomic<uint64_t>& units, const Run& r
   const double cpu = CpuSeconds(who);
   const auto begin = Clock::now();
   run(begin + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds)));
-  const double passed = std::chrono::duration<double>(Clock::now() - begin).count();
+  const double passed = SecondsSince(begin);
   const auto done = static_cast<double>(units.load());
   return {done / passed, done / std::max(CpuSeconds(who) - cpu, 1e-9)};
 }

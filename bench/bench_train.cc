@@ -5,13 +5,13 @@
 // products, by hand: 2 a multiply-add, backward twice forward where weights and inputs both get a gradient, once where
 // only inputs do. Attention in the codec is counted in full (it computes the masked half too), in the backbone by half.
 #include <CLI/CLI.hpp>
-#include <chrono>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "backbone/backbone.h"
 #include "backbone/lm_score.h"
 #include "backbone/torch_setup.h"
+#include "base/clock.h"
 #include "measuring.h"
 #include "neural/codec_shape.h"
 #include "neural/learned_codec.h"
@@ -33,9 +33,9 @@ double MedianSeconds(int64_t repeats, Work&& work) {
   work();  // allocations and thread pools of the first time are nobody's throughput
   std::vector<double> seconds;
   for (int64_t i = 0; i < repeats; ++i) {
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = Clock::now();
     work();
-    seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    seconds.push_back(SecondsSince(start));
   }
   return Median(seconds);
 }

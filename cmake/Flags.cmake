@@ -54,5 +54,5 @@ if(SLUICE_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_C_COMPILER_LAUNCHER ${launcher})
 endif()
 
-# libtorch needs 1.1 GB for each compilation: at most two at once, whatever the machine.
+# libtorch needs 2 GB for each compilation: at most two at once, whatever the machine.
 set_property(GLOBAL PROPERTY JOB_POOLS torch_compile=2)

@@ -1,13 +1,14 @@
 # A room is a folder of src/ with its headers, sources and tests side by side.
 #
-#   sluice_room(<name> [TORCH] DEPENDS <rooms...> LIBS <outside libraries...>)
+#   sluice_room(<name> [TORCH] [SEPARATE] DEPENDS <rooms...> LIBS <outside libraries...>)
 #
 # makes the static library sluice_<name> from every .cc that is not a test, and the test program <name>_test from every
 # *_test.cc, registered with ctest one test case at a time under the label <name>. The list of files is the folder
-# itself: a file cannot be forgotten. The arrows between rooms are checked by tools/check_rooms against
-# tools/rooms.txt, and against cycles by GLOBAL_DEPENDS_NO_CYCLES.
+# itself: a file cannot be forgotten. The arrows between rooms are checked by tools/check_rooms against tools/rooms.txt,
+# and against cycles by GLOBAL_DEPENDS_NO_CYCLES. Files are compiled several at once but in rooms that are SEPARATE: they
+# compile quickly, their speed is measured, and no loop of theirs shall depend on what is compiled beside it.
 function(sluice_room name)
-  cmake_parse_arguments(ROOM "TORCH" "" "DEPENDS;LIBS" ${ARGN})
+  cmake_parse_arguments(ROOM "TORCH;SEPARATE" "" "DEPENDS;LIBS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
   set(tests ${sources})
   list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
@@ -22,6 +23,9 @@ function(sluice_room name)
     add_library(sluice_${name} STATIC ${sources})
     target_include_directories(sluice_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
     target_link_libraries(sluice_${name} PUBLIC ${libs})
+    if(NOT ROOM_SEPARATE)
+      sluice_unity(sluice_${name})
+    endif()
   else()
     add_library(sluice_${name} INTERFACE)
     target_include_directories(sluice_${name} INTERFACE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
@@ -34,6 +38,9 @@ function(sluice_room name)
   if(SLUICE_TESTS AND tests)
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE sluice_${name} GTest::gtest_main GTest::gmock)
+    if(NOT ROOM_SEPARATE)
+      sluice_unity(${name}_test)
+    endif()
     sluice_test_environment(${name}_test)
     set(labels ${name})
     if(ROOM_TORCH)
@@ -43,6 +50,14 @@ function(sluice_room name)
     # Tests named Golden... compare with references from outside and carry the label golden as well.
     sluice_discover_tests(${name}_test ${name}_tests "-*.Golden*:*/Golden*" "${labels}" TIMEOUT 600)
     sluice_discover_tests(${name}_test ${name}_golden_tests "*.Golden*:*/Golden*" "${labels};golden" TIMEOUT 600)
+  endif()
+endfunction()
+
+# Several files of a target in one compilation: with libtorch, JSON or a test framework headers take most of the time.
+# What a file keeps to itself then needs a name that its neighbours do not use; the compiler says where one is taken.
+function(sluice_unity target)
+  if(SLUICE_UNITY)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
   endif()
 endfunction()
 

@@ -1,15 +1,17 @@
 #ifndef SLUICE_BASE_PROGRESS_H_
 #define SLUICE_BASE_PROGRESS_H_
 
-#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
+#include "base/clock.h"
+
 namespace sluice {
 
 /// A progress line on standard error: bar, percent, caller's note, time left. On a terminal it redraws in place at most
-/// ten times a second; elsewhere (a log, a pipe) it prints a line at most every ten seconds, so that logs stay readable.
+/// ten times a second; elsewhere (a log, a pipe) it prints a line at most every ten seconds, so that logs stay
+/// readable.
 class ProgressBar {
  public:
   /// `total` in whatever unit Update counts. Work that starts at `done` (a resumed run) does not distort the time left.
@@ -27,7 +29,6 @@ class ProgressBar {
  private:
   void Draw();
 
-  using Clock = std::chrono::steady_clock;
   std::string label_;
   uint64_t total_;
   uint64_t first_;

@@ -53,7 +53,7 @@ FidelitySpec FidelityAsked(const CLI::App& app, const PackVerbOptions& options) 
   return {};
 }
 
-Result<ArchiveStats> Pack(const CLI::App& app, const PackVerbOptions& options) {
+Result<ArchiveStats> PackHidden(const CLI::App& app, const PackVerbOptions& options) {
   CatchInterrupts();
   std::optional<ProgressBar> bar;
   PackOptions pack{FidelityAsked(app, options), options.chunk_tokens, options.append, {}};
@@ -75,7 +75,7 @@ int RunPackHidden(int argc, char** argv) {
   PackVerbOptions options;
   AddOptions(verb.app(), options);
   return verb.Run(argc, argv, [&]() -> Status {
-    SLUICE_ASSIGN_OR_RETURN(const ArchiveStats stats, Pack(verb.app(), options));
+    SLUICE_ASSIGN_OR_RETURN(const ArchiveStats stats, PackHidden(verb.app(), options));
     const double bits = 8.0 * static_cast<double>(stats.packed_bytes) / static_cast<double>(stats.tokens * stats.width);
     const double ratio = static_cast<double>(stats.source_bytes) / static_cast<double>(stats.packed_bytes);
     verb.Print({{"out", options.out.string()},

@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Request {
+struct ReportRequest {
   std::vector<fs::path> folders;
   fs::path html, csv, svg;
   bool group = false;
@@ -33,7 +33,7 @@ Status WritePlots(const fs::path& folder, const PageContent& content, size_t& wr
   return OkStatus();
 }
 
-Status Work(const Verb& verb, const Request& request) {
+Status Work(const Verb& verb, const ReportRequest& request) {
   if (request.html.empty() && request.csv.empty() && request.svg.empty())
     return InvalidArgument("nothing to write: give --html, --csv or --svg");
   std::vector<StudySummary> summaries;
@@ -74,7 +74,7 @@ int RunReport(int argc, char** argv) {
   Verb verb("report", "Turn the folders of studies into one self-contained page, tables and plots.",
             "  sluice report results/rd --html report.html\n"
             "  sluice report results/rd results/layers --html report.html --csv runs.csv --svg plots\n");
-  Request request;
+  ReportRequest request;
   CLI::App& app = verb.app();
   app.add_option("folders", request.folders, "Folders that `sluice study --out` made")->required();
   app.add_option("--html", request.html, "The page to write");

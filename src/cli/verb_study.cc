@@ -19,14 +19,14 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::ordered_json;
 
-struct Request {
+struct StudyRequest {
   std::string study;
   StudyOptions options;
   RunnerOptions runner;
   bool list = false, yes = false;
 };
 
-void AddOptions(CLI::App& app, Request& request) {
+void AddOptions(CLI::App& app, StudyRequest& request) {
   StudyOptions& options = request.options;
   std::string names;
   for (const StudyInfo& info : ListStudies()) names += fmt::format("{}{}", names.empty() ? "" : ", ", info.name);
@@ -130,7 +130,7 @@ std::string OutcomeText(const StudyOutcome& outcome, const fs::path& folder) {
   return text;
 }
 
-Status Work(const Verb& verb, Request& request) {
+Status Work(const Verb& verb, StudyRequest& request) {
   SLUICE_ASSIGN_OR_RETURN(const StudyPlan plan, MakeStudyPlan(request.study, request.options));
   if (request.list) return List(verb, plan, request.runner);
   SLUICE_ASSIGN_OR_RETURN(request.runner.program, ThisProgram());
@@ -160,7 +160,7 @@ int RunStudyVerb(int argc, char** argv) {
       "  sluice study layers --model DIR --text train.txt --report-text b.txt --out S --steps 300 --list\n"
       "  sluice study ablation ... --out S --only 'last_mlp|attention' --jobs 1\n"
       "  sluice report S --html S/report.html\n");
-  Request request;
+  StudyRequest request;
   AddOptions(verb.app(), request);
   request.runner.command = CommandText({argv, argv + argc});
   return verb.Run(argc, argv, [&] { return Work(verb, request); });

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <thread>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/interrupt.h"
 #include "cli/light_verbs.h"
@@ -12,8 +13,6 @@
 
 namespace sluice {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr uint64_t kMostBytes = 16 << 20;
 constexpr auto kPollTime = std::chrono::milliseconds(50);
@@ -31,7 +30,7 @@ Result<std::string> Table(Source& source) {
   auto read = ParseMetrics(text);
   if (!read.ok()) return read.status().WithContext(source.file.string());
   const bool first = source.time == Clock::time_point();
-  const double seconds = first ? 0 : std::chrono::duration<double>(Clock::now() - source.time).count();
+  const double seconds = first ? 0 : SecondsSince(source.time);
   std::string table = source.file.string() + "\n" + LinkTable(source.before, *read, seconds) + "\n";
   source.before = std::move(*read);
   source.time = Clock::now();

@@ -17,7 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 using TokenRange = std::pair<uint64_t, uint64_t>;
 
-constexpr const char* kExamples =
+constexpr const char* kUnpackExamples =
     "  sluice unpack-hidden hidden.sla --out hidden.safetensors\n"
     "  sluice unpack-hidden hidden.sla --out part.npy --tokens 5000:6000       (reads only the chunks it needs)\n";
 
@@ -49,7 +49,8 @@ Result<ArchiveStats> Unpack(const fs::path& in, const fs::path& out, const std::
 }  // namespace
 
 int RunUnpackHidden(int argc, char** argv) {
-  Verb verb("unpack-hidden", "Write the hidden states of an archive, or a range of its tokens, to a file.", kExamples);
+  Verb verb("unpack-hidden", "Write the hidden states of an archive, or a range of its tokens, to a file.",
+            kUnpackExamples);
   fs::path in, out;
   std::string tokens;
   verb.app().add_option("in", in, "Archive (.sla)")->required();

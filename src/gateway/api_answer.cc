@@ -1,5 +1,7 @@
 #include "gateway/api_answer.h"
 
+#include "gateway/api_error.h"
+
 namespace sluice {
 namespace {
 
@@ -9,8 +11,6 @@ Json HeadOf(const AnswerHead& head, bool stream) {
   const char* object = !head.chat ? "text_completion" : stream ? "chat.completion.chunk" : "chat.completion";
   return {{"id", head.id}, {"object", object}, {"created", head.created}, {"model", head.model}};
 }
-
-Json OrNull(const std::string& text) { return text.empty() ? Json() : Json(text); }
 
 /// Of completions: four lists of equal length.
 Json CompletionProbabilities(const std::vector<AnswerToken>& tokens) {

@@ -40,14 +40,16 @@ ApiError FieldErrorOf(const Status& status) {
   return error;
 }
 
+nlohmann::ordered_json OrNull(const std::string& text) {
+  return text.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(text);
+}
+
 nlohmann::ordered_json ErrorJson(const ApiError& error) {
-  using Json = nlohmann::ordered_json;
-  const auto or_null = [](const std::string& text) { return text.empty() ? Json() : Json(text); };
   return {{"error",
            {{"message", error.message},
             {"type", error.type},
-            {"param", or_null(error.param)},
-            {"code", or_null(error.code)}}}};
+            {"param", OrNull(error.param)},
+            {"code", OrNull(error.code)}}}};
 }
 
 }  // namespace sluice

@@ -22,6 +22,9 @@ ApiError ErrorOf(const Status& status);
 /// What a parser of requests said, "field: text": the field becomes `param`.
 ApiError FieldErrorOf(const Status& status);
 
+/// A text, or null where it is empty.
+nlohmann::ordered_json OrNull(const std::string& text);
+
 /// {"error": {...}} in OpenAI's form.
 nlohmann::ordered_json ErrorJson(const ApiError& error);
 

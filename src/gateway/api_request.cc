@@ -12,13 +12,13 @@
 namespace sluice {
 namespace {
 
-using Json = nlohmann::json;
+using ParsedJson = nlohmann::json;
 
 constexpr uint64_t kDefaultCompletionTokens = 16;
 constexpr uint64_t kMostTokens = 1 << 24;
 constexpr double kMostTemperature = 2;
 
-Status Wrong(std::string_view field, std::string_view expected, const Json& got) {
+Status Wrong(std::string_view field, std::string_view expected, const ParsedJson& got) {
   return InvalidArgument(fmt::format("{}: expected {}, got {} {}", field, expected,
                                      got.is_array() || got.is_object() ? "an" : "a", got.type_name()));
 }
@@ -26,17 +26,17 @@ Status Wrong(std::string_view field, std::string_view expected, const Json& got)
 /// Reads the fields of one object.
 class Fields {
  public:
-  explicit Fields(const Json& object, std::string prefix = "") : object_(object), prefix_(std::move(prefix)) {}
+  explicit Fields(const ParsedJson& object, std::string prefix = "") : object_(object), prefix_(std::move(prefix)) {}
 
   /// Null when the field is absent or null.
-  const Json* Find(const char* name) const {
+  const ParsedJson* Find(const char* name) const {
     const auto found = object_.find(name);
     return found == object_.end() || found->is_null() ? nullptr : &*found;
   }
   std::string Name(const char* name) const { return prefix_ + name; }
 
   Status Flag(const char* name, bool& value) const {
-    const Json* field = Find(name);
+    const ParsedJson* field = Find(name);
     if (field == nullptr) return OkStatus();
     if (!field->is_boolean()) return Wrong(Name(name), "true or false", *field);
     value = field->get<bool>();
@@ -44,7 +44,7 @@ class Fields {
   }
 
   Status Text(const char* name, std::string& value) const {
-    const Json* field = Find(name);
+    const ParsedJson* field = Find(name);
     if (field == nullptr) return OkStatus();
     if (!field->is_string()) return Wrong(Name(name), "a string", *field);
     value = field->get<std::string>();
@@ -52,7 +52,7 @@ class Fields {
   }
 
   Status Number(const char* name, double least, double most, double& value) const {
-    const Json* field = Find(name);
+    const ParsedJson* field = Find(name);
     if (field == nullptr) return OkStatus();
     if (!field->is_number()) return Wrong(Name(name), "a number", *field);
     value = field->get<double>();
@@ -61,7 +61,7 @@ class Fields {
   }
 
   Result<std::optional<uint64_t>> Count(const char* name, uint64_t least, uint64_t most) const {
-    const Json* field = Find(name);
+    const ParsedJson* field = Find(name);
     if (field == nullptr) return std::optional<uint64_t>();
     if (!field->is_number_integer()) return Wrong(Name(name), "an integer", *field);
     if (field->is_number_unsigned() && *field >= least && *field <= most) {
@@ -72,21 +72,21 @@ class Fields {
   }
 
   /// A field that may be there as long as it asks for nothing.
-  Status Nothing(const char* name, const Json& allowed) const {
-    const Json* field = Find(name);
+  Status Nothing(const char* name, const ParsedJson& allowed) const {
+    const ParsedJson* field = Find(name);
     if (field == nullptr || *field == allowed || (allowed.empty() && field->empty())) return OkStatus();
     return Unsupported(fmt::format("{}: this server takes {} only", Name(name), allowed.dump()));
   }
 
  private:
-  const Json& object_;
+  const ParsedJson& object_;
   std::string prefix_;
 };
 
-Result<Json> ParseObject(std::string_view body) {
+Result<ParsedJson> ParseObject(std::string_view body) {
   const Status depth = CheckJsonDepth(body);
   if (!depth.ok()) return InvalidArgument("the body's JSON is too deep: " + depth.message());
-  Json json = Json::parse(body, nullptr, /*allow_exceptions=*/false);
+  ParsedJson json = ParsedJson::parse(body, nullptr, /*allow_exceptions=*/false);
   if (json.is_discarded()) return InvalidArgument("the body is not JSON in UTF-8");
   if (!json.is_object()) {
     return InvalidArgument(fmt::format("the body is JSON of type {}, expected an object", json.type_name()));
@@ -94,10 +94,10 @@ Result<Json> ParseObject(std::string_view body) {
   return json;
 }
 
-Result<std::vector<int64_t>> ParseTokens(const Json& array) {
+Result<std::vector<int64_t>> ParseTokens(const ParsedJson& array) {
   std::vector<int64_t> tokens;
   tokens.reserve(array.size());
-  for (const Json& item : array) {
+  for (const ParsedJson& item : array) {
     const bool token = item.is_number_unsigned() && item <= uint64_t{INT32_MAX};
     if (!token) return InvalidArgument(fmt::format("prompt: '{}' is not the id of a token", item.dump().substr(0, 40)));
     tokens.push_back(item.get<int64_t>());
@@ -107,7 +107,7 @@ Result<std::vector<int64_t>> ParseTokens(const Json& array) {
 
 Result<std::vector<ApiPrompt>> ParsePrompts(const Fields& fields) {
   constexpr std::string_view kForms = "a string, token ids, or an array of either";
-  const Json* field = fields.Find("prompt");
+  const ParsedJson* field = fields.Find("prompt");
   if (field == nullptr) return InvalidArgument("prompt: is missing");
   if (field->is_string()) return std::vector<ApiPrompt>{field->get<std::string>()};
   if (!field->is_array()) return Wrong("prompt", kForms, *field);
@@ -120,7 +120,7 @@ Result<std::vector<ApiPrompt>> ParsePrompts(const Fields& fields) {
     return InvalidArgument(fmt::format("prompt: {} prompts, at most {} are taken", field->size(), kMaxPrompts));
   }
   std::vector<ApiPrompt> prompts;
-  for (const Json& item : *field) {
+  for (const ParsedJson& item : *field) {
     if (item.is_string()) {
       prompts.emplace_back(item.get<std::string>());
       continue;
@@ -133,14 +133,14 @@ Result<std::vector<ApiPrompt>> ParsePrompts(const Fields& fields) {
 }
 
 Status ParseStop(const Fields& fields, std::vector<std::string>& stop) {
-  const Json* field = fields.Find("stop");
+  const ParsedJson* field = fields.Find("stop");
   if (field == nullptr) return OkStatus();
   if (!field->is_string() && !field->is_array()) return Wrong("stop", "a string or an array of strings", *field);
-  const Json list = field->is_string() ? Json::array({*field}) : *field;
+  const ParsedJson list = field->is_string() ? ParsedJson::array({*field}) : *field;
   if (list.size() > kMaxStopStrings) {
     return InvalidArgument(fmt::format("stop: {} strings, at most {} are taken", list.size(), kMaxStopStrings));
   }
-  for (const Json& item : list) {
+  for (const ParsedJson& item : list) {
     if (!item.is_string()) return Wrong("stop", "strings", item);
     const auto& text = item.get_ref<const std::string&>();
     if (text.empty() || text.size() > kMaxStopBytes) {
@@ -155,7 +155,7 @@ Status ParseSampling(const Fields& fields, ApiRequest& request) {
   SLUICE_RETURN_IF_ERROR(fields.Number("temperature", 0, kMostTemperature, request.temperature));
   SLUICE_RETURN_IF_ERROR(fields.Number("top_p", 0, 1, request.top_p));
   if (request.top_p <= 0) return InvalidArgument("top_p: expected a number above 0");
-  const Json* seed = fields.Find("seed");
+  const ParsedJson* seed = fields.Find("seed");
   if (seed == nullptr) return OkStatus();
   if (!seed->is_number_integer()) return Wrong("seed", "an integer", *seed);
   request.seed = seed->is_number_unsigned() ? seed->get<uint64_t>() : static_cast<uint64_t>(seed->get<int64_t>());
@@ -164,7 +164,7 @@ Status ParseSampling(const Fields& fields, ApiRequest& request) {
 
 Status ParseStream(const Fields& fields, ApiRequest& request) {
   SLUICE_RETURN_IF_ERROR(fields.Flag("stream", request.stream));
-  const Json* options = fields.Find("stream_options");
+  const ParsedJson* options = fields.Find("stream_options");
   if (options == nullptr) return OkStatus();
   if (!options->is_object()) return Wrong("stream_options", "an object", *options);
   if (!request.stream) return InvalidArgument("stream_options: only together with \"stream\": true");
@@ -181,18 +181,18 @@ Status ParseShared(const Fields& fields, ApiRequest& request) {
   SLUICE_RETURN_IF_ERROR(fields.Nothing("n", 1));
   SLUICE_RETURN_IF_ERROR(fields.Nothing("frequency_penalty", 0));
   SLUICE_RETURN_IF_ERROR(fields.Nothing("presence_penalty", 0));
-  return fields.Nothing("logit_bias", Json::object());
+  return fields.Nothing("logit_bias", ParsedJson::object());
 }
 
 /// A message's text: a string, or an array of parts that are text.
 Result<std::string> ParseContent(const Fields& message) {
-  const Json* content = message.Find("content");
+  const ParsedJson* content = message.Find("content");
   const std::string name = message.Name("content");
   if (content == nullptr) return InvalidArgument(name + ": is missing");
   if (content->is_string()) return content->get<std::string>();
   if (!content->is_array()) return Wrong(name, "a string or an array of parts", *content);
   std::string text;
-  for (const Json& part : *content) {
+  for (const ParsedJson& part : *content) {
     if (!part.is_object()) return Wrong(name, "parts that are objects", part);
     const Fields fields(part, name + ".");
     std::string type, piece;
@@ -205,14 +205,14 @@ Result<std::string> ParseContent(const Fields& message) {
 }
 
 Status ParseMessages(const Fields& fields, std::vector<ChatMessage>& messages) {
-  const Json* field = fields.Find("messages");
+  const ParsedJson* field = fields.Find("messages");
   if (field == nullptr) return InvalidArgument("messages: is missing");
   if (!field->is_array()) return Wrong("messages", "an array", *field);
   if (field->empty() || field->size() > kMaxMessages) {
     return InvalidArgument(fmt::format("messages: {} messages, expected 1 to {}", field->size(), kMaxMessages));
   }
   for (size_t i = 0; i < field->size(); ++i) {
-    const Json& item = (*field)[i];
+    const ParsedJson& item = (*field)[i];
     const std::string name = fmt::format("messages[{}]", i);
     if (!item.is_object()) return Wrong(name, "an object", item);
     const Fields message(item, name + ".");
@@ -229,7 +229,7 @@ Status ParseMessages(const Fields& fields, std::vector<ChatMessage>& messages) {
 }
 
 Status ParseResponseFormat(const Fields& fields) {
-  const Json* format = fields.Find("response_format");
+  const ParsedJson* format = fields.Find("response_format");
   if (format == nullptr) return OkStatus();
   if (!format->is_object()) return Wrong("response_format", "an object", *format);
   return Fields(*format, "response_format.").Nothing("type", "text");
@@ -238,7 +238,7 @@ Status ParseResponseFormat(const Fields& fields) {
 }  // namespace
 
 Result<ApiRequest> ParseCompletionRequest(std::string_view body) {
-  SLUICE_ASSIGN_OR_RETURN(const Json json, ParseObject(body));
+  SLUICE_ASSIGN_OR_RETURN(const ParsedJson json, ParseObject(body));
   const Fields fields(json);
   ApiRequest request;
   SLUICE_ASSIGN_OR_RETURN(request.prompts, ParsePrompts(fields));
@@ -258,7 +258,7 @@ Result<ApiRequest> ParseCompletionRequest(std::string_view body) {
 }
 
 Result<ApiRequest> ParseChatRequest(std::string_view body) {
-  SLUICE_ASSIGN_OR_RETURN(const Json json, ParseObject(body));
+  SLUICE_ASSIGN_OR_RETURN(const ParsedJson json, ParseObject(body));
   const Fields fields(json);
   ApiRequest request;
   request.chat = true;
@@ -269,8 +269,8 @@ Result<ApiRequest> ParseChatRequest(std::string_view body) {
   if (!request.max_tokens) request.max_tokens = older;
   SLUICE_RETURN_IF_ERROR(fields.Flag("logprobs", request.log_probabilities));
   SLUICE_RETURN_IF_ERROR(fields.Nothing("top_logprobs", 0));
-  SLUICE_RETURN_IF_ERROR(fields.Nothing("tools", Json::array()));
-  SLUICE_RETURN_IF_ERROR(fields.Nothing("functions", Json::array()));
+  SLUICE_RETURN_IF_ERROR(fields.Nothing("tools", ParsedJson::array()));
+  SLUICE_RETURN_IF_ERROR(fields.Nothing("functions", ParsedJson::array()));
   SLUICE_RETURN_IF_ERROR(ParseResponseFormat(fields));
   return request;
 }

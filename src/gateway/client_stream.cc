@@ -13,14 +13,16 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/clock.h"
+
 namespace sluice {
 namespace {
 
 constexpr size_t kBufferBytes = 16 << 10;
 constexpr size_t kMostAtOnce = 1 << 20;
 
-std::chrono::steady_clock::duration Seconds(double seconds) {
-  return std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::duration<double>(seconds));
+Clock::duration Seconds(double seconds) {
+  return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
 }
 
 using NameOf = int (*)(int, sockaddr*, socklen_t*);

@@ -4,10 +4,11 @@
 #include <httplib.h>
 #include <openssl/ssl.h>
 
-#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
+
+#include "base/clock.h"
 
 namespace sluice {
 
@@ -46,7 +47,6 @@ class ClientStream final : public httplib::Stream {
   int socket() const override { return socket_; }
 
  private:
-  using Clock = std::chrono::steady_clock;
   bool Wait(short events, Clock::time_point deadline) const;
   ssize_t ReadSome(char* data, size_t size);
   ssize_t WriteSome(const char* data, size_t size);

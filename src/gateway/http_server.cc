@@ -12,6 +12,8 @@
 #include <chrono>
 #include <string_view>
 
+#include "base/clock.h"
+
 namespace sluice {
 namespace {
 
@@ -28,8 +30,8 @@ constexpr std::string_view kFull =
 void CloseGently(int socket) {
   shutdown(socket, SHUT_WR);
   std::array<char, 16 << 10> dropped{};
-  const auto end = std::chrono::steady_clock::now() + kCloseTime;
-  while (std::chrono::steady_clock::now() < end) {
+  const auto end = Clock::now() + kCloseTime;
+  while (Clock::now() < end) {
     pollfd wanted{socket, POLLIN, 0};
     if (poll(&wanted, 1, kCloseTime.count()) <= 0) break;
     if (recv(socket, dropped.data(), dropped.size(), MSG_DONTWAIT) <= 0) break;

@@ -12,9 +12,9 @@
 namespace sluice {
 namespace {
 
-constexpr auto kD = torch::kDouble;
-
-torch::Tensor Column(std::initializer_list<double> values) { return torch::tensor(std::vector<double>(values), kD); }
+torch::Tensor Column(std::initializer_list<double> values) {
+  return torch::tensor(std::vector<double>(values), torch::kDouble);
+}
 
 DeepFactorized RandomDensity(int64_t channels, double scale) {
   torch::manual_seed(11);
@@ -29,11 +29,11 @@ DeepFactorized RandomDensity(int64_t channels, double scale) {
 // ---- bounds
 
 TEST(BoundsTest, CostsNoMoreGradientThanItsLimit) {
-  const auto v = torch::tensor({1.0, 2.0, 3.0, 4.0, 5.0}, kD).set_requires_grad(true);
+  const auto v = torch::tensor({1.0, 2.0, 3.0, 4.0, 5.0}, torch::kDouble).set_requires_grad(true);
   const auto limited = LimitGradient(v, 100);
   EXPECT_TRUE(torch::equal(limited, v));
-  (limited * torch::tensor({7.0, -1e30, double{INFINITY}, double{NAN}, 100.0}, kD)).sum().backward();
-  EXPECT_TRUE(torch::equal(v.grad(), torch::tensor({7.0, -100.0, 100.0, 0.0, 100.0}, kD)));
+  (limited * torch::tensor({7.0, -1e30, double{INFINITY}, double{NAN}, 100.0}, torch::kDouble)).sum().backward();
+  EXPECT_TRUE(torch::equal(v.grad(), torch::tensor({7.0, -100.0, 100.0, 0.0, 100.0}, torch::kDouble)));
 }
 
 TEST(BoundsTest, MatchesTheMaximum) {
@@ -79,8 +79,8 @@ TEST(DeepFactorizedTest, CostsOneHundredAndEighteenParametersAChannel) {
 
 TEST(DeepFactorizedTest, DifferentiatesInParametersAndInput) {
   auto density = RandomDensity(2, 3.0);
-  density->to(kD);
-  auto z = torch::tensor({{-6.3, 0.2}, {-1.0, 1.1}, {0.4, 9.7}, {3.3, -2.6}}, kD);
+  density->to(torch::kDouble);
+  auto z = torch::tensor({{-6.3, 0.2}, {-1.0, 1.1}, {0.4, 9.7}, {3.3, -2.6}}, torch::kDouble);
   std::vector<torch::Tensor> inputs = density->parameters();
   inputs.push_back(z);
   CheckGradients([&] { return Bits(density->Likelihood(z)); }, inputs);
@@ -88,23 +88,23 @@ TEST(DeepFactorizedTest, DifferentiatesInParametersAndInput) {
 
 TEST(DeepFactorizedTest, MatchesOneSummedOverTheIntegers) {
   auto density = RandomDensity(5, 10.0);
-  density->to(kD);
+  density->to(torch::kDouble);
   torch::NoGradGuard no_grad;
-  const auto z = torch::arange(-3000, 3001, kD).unsqueeze(1).expand({-1, 5});
+  const auto z = torch::arange(-3000, 3001, torch::kDouble).unsqueeze(1).expand({-1, 5});
   const auto sums = density->Likelihood(z).sum(0);
   // 6001 symbols are floored at 1e-9 each.
   EXPECT_LT((sums - 1).abs().max().item<double>(), 7e-6) << sums;
   EXPECT_GE(density->Likelihood(z).min().item<double>(), 1e-9);
-  EXPECT_EQ(density->Likelihood(torch::full({1, 5}, 1e5, kD)).max().item<double>(), 1e-9);
+  EXPECT_EQ(density->Likelihood(torch::full({1, 5}, 1e5, torch::kDouble)).max().item<double>(), 1e-9);
 }
 
 TEST(DeepFactorizedTest, MatchesDoubleInBothTailsOfFloat) {
   auto density = RandomDensity(4, 2.0);
   torch::NoGradGuard no_grad;
   const auto z = torch::arange(-60, 61, torch::kFloat32).unsqueeze(1).expand({-1, 4});
-  const auto single = density->Likelihood(z).to(kD);
-  density->to(kD);
-  const auto exact = density->Likelihood(z.to(kD));
+  const auto single = density->Likelihood(z).to(torch::kDouble);
+  density->to(torch::kDouble);
+  const auto exact = density->Likelihood(z.to(torch::kDouble));
   const auto error = ((single - exact) / exact).abs();
   EXPECT_LT(error.max().item<double>(), 1e-3);
   EXPECT_GT((exact < 1e-7).sum().item<int64_t>(), 40) << "no tail was reached";
@@ -146,10 +146,10 @@ TEST(GaussianTest, DifferentiatesThroughTheFloorTowardsMoreProbability) {
 }
 
 TEST(GaussianTest, MatchesOneSummedOverTheIntegers) {
-  const auto s = torch::arange(-400, 401, kD);
+  const auto s = torch::arange(-400, 401, torch::kDouble);
   for (const double sigma : {0.11, 0.5, 1.0, 4.0, 40.0}) {
     for (const double mean : {0.0, 0.25, 0.5}) {
-      const auto p = GaussianLikelihood(s - mean, torch::tensor(sigma, kD));
+      const auto p = GaussianLikelihood(s - mean, torch::tensor(sigma, torch::kDouble));
       EXPECT_NEAR(p.sum().item<double>(), 1.0, 1e-6) << sigma << " " << mean;
       EXPECT_GE(p.min().item<double>(), 1e-9);
     }
@@ -162,8 +162,9 @@ TEST(GaussianTest, MatchesLeftAndRightTailsInFloat) {
     const auto scale = torch::tensor(sigma);
     const auto right = GaussianLikelihood(s, scale), left = GaussianLikelihood(-s, scale);
     EXPECT_TRUE(torch::equal(left, right)) << sigma;
-    const auto exact = GaussianLikelihood(s.to(kD), torch::tensor(static_cast<double>(sigma), kD));
-    EXPECT_LT(((right.to(kD) - exact) / exact).abs().max().item<double>(), 1e-4) << sigma;
+    const auto exact =
+        GaussianLikelihood(s.to(torch::kDouble), torch::tensor(static_cast<double>(sigma), torch::kDouble));
+    EXPECT_LT(((right.to(torch::kDouble) - exact) / exact).abs().max().item<double>(), 1e-4) << sigma;
   }
 }
 
@@ -171,7 +172,7 @@ TEST(GaussianTest, MatchesLeftAndRightTailsInFloat) {
 
 // The mean of the density over the cell, by sums over fine steps.
 TEST(GaussianTest, MovesToTheCentroidOfACell) {
-  const auto offsets = torch::linspace(-0.5, 0.5, 20001, kD);
+  const auto offsets = torch::linspace(-0.5, 0.5, 20001, torch::kDouble);
   for (const double sigma : {0.11, 0.4, 1.0, 3.0, 50.0}) {
     for (const double distance : {-2.5, -1.0, -0.25, 0.0, 0.5, 1.0, 2.0}) {
       const auto weights = torch::exp(((offsets + distance) / sigma).square() * -0.5);
@@ -191,8 +192,8 @@ TEST(HyperTablesTest, MatchesTheDensityWithinThePrecision) {
     ASSERT_TRUE(tables.ok()) << tables.status().ToString();
     ASSERT_EQ(tables->size(), 3u);
     torch::NoGradGuard no_grad;
-    density->to(kD);
-    const auto z = torch::arange(-800, 801, kD).unsqueeze(1).expand({-1, 3});
+    density->to(torch::kDouble);
+    const auto z = torch::arange(-800, 801, torch::kDouble).unsqueeze(1).expand({-1, 3});
     const auto p = density->Likelihood(z).t().contiguous();
     for (size_t c = 0; c < 3; ++c) {
       double ideal = 0, real = 0;

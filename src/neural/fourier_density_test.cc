@@ -9,8 +9,6 @@
 namespace sluice {
 namespace {
 
-constexpr auto kD = torch::kDouble;
-
 // Coefficients large enough for a density with several bumps.
 FourierDensity RandomDensity(int64_t channels, bool safe, double scale) {
   torch::manual_seed(5);
@@ -21,7 +19,7 @@ FourierDensity RandomDensity(int64_t channels, bool safe, double scale) {
       item.value().slice(1, 0, 6).add_(0.4 * torch::randn({channels, 6}));
     if (item.key() == "offset") item.value().uniform_(-2.0, 2.0);
   }
-  density->to(kD);
+  density->to(torch::kDouble);
   return density;
 }
 
@@ -34,7 +32,7 @@ TEST(FourierDensityTest, CostsOneHundredAndTwentyTwoParametersAChannel) {
 TEST(FourierDensityTest, MatchesOneSummedOverTheIntegers) {
   auto density = RandomDensity(5, /*safe=*/true, 10.0);
   torch::NoGradGuard no_grad;
-  const auto z = torch::arange(-400, 401, kD).unsqueeze(1).expand({-1, 5});
+  const auto z = torch::arange(-400, 401, torch::kDouble).unsqueeze(1).expand({-1, 5});
   const auto sums = torch::exp2(-density->Bits(z)).sum(0);
   EXPECT_LT((sums - 1).abs().max().item<double>(), 1e-5) << sums;
 }
@@ -64,7 +62,7 @@ TEST(FourierDensityTest, MatchesTheIntegralOfItsDefinition) {
     double sum = 0;
     for (int i = 0; i < kSteps; ++i) sum += f(from + (to - from) * (i + 0.5) / kSteps);
     const double probability = sum * (to - from) / kSteps;
-    const double bits = density->Bits(torch::full({1, 1}, z, kD)).item<double>();
+    const double bits = density->Bits(torch::full({1, 1}, z, torch::kDouble)).item<double>();
     EXPECT_NEAR(std::exp2(-bits), probability, 2e-3 * probability) << z;
   }
 }
@@ -72,7 +70,7 @@ TEST(FourierDensityTest, MatchesTheIntegralOfItsDefinition) {
 TEST(FourierDensityTest, DifferentiatesInParametersAndInput) {
   for (const bool safe : {false, true}) {
     auto density = RandomDensity(2, safe, 3.0);
-    auto z = torch::tensor({{-4.3, 0.2}, {-1.0, 1.1}, {0.4, 3.7}}, kD);
+    auto z = torch::tensor({{-4.3, 0.2}, {-1.0, 1.1}, {0.4, 3.7}}, torch::kDouble);
     std::vector<torch::Tensor> inputs = density->parameters();
     inputs.push_back(z);
     CheckGradients([&] { return density->Bits(z); }, inputs, 1e-5);

@@ -12,11 +12,10 @@
 namespace sluice {
 namespace {
 
-constexpr auto kD = torch::kDouble;
 using Rows = std::vector<std::vector<double>>;
 
 Rows ToRows(const torch::Tensor& matrix) {
-  const auto m = matrix.detach().to(kD).contiguous();
+  const auto m = matrix.detach().to(torch::kDouble).contiguous();
   Rows rows(static_cast<size_t>(m.size(0)), std::vector<double>(static_cast<size_t>(m.size(1))));
   for (size_t r = 0; r < rows.size(); ++r) {
     for (size_t c = 0; c < rows[r].size(); ++c) rows[r][c] = m.data_ptr<double>()[r * rows[r].size() + c];
@@ -102,8 +101,8 @@ TEST(BlockTest, MatchesTheReference) {
          {BlockOptions{}, BlockOptions{false, 4}, BlockOptions{true, 0}, BlockOptions{true, 1}}) {
       Block block(6, out, 2, options);
       RandomizeNorms(*block);
-      block->to(kD);
-      const auto u = torch::randn({2, 7, 6}, kD) * 2;
+      block->to(torch::kDouble);
+      const auto u = torch::randn({2, 7, 6}, torch::kDouble) * 2;
       torch::NoGradGuard no_grad;
       const auto got = block(u);
       ASSERT_EQ(got.sizes(), (torch::IntArrayRef{2, 7, out}));
@@ -227,7 +226,7 @@ class Surrogate {
     widths.push_back(config.hyper_channels);
     for (size_t i = 0; i < widths.size(); ++i) {
       Block block(v.size(-1), widths[i], config.heads);
-      block->to(kD);
+      block->to(torch::kDouble);
       for (auto& item : block->named_parameters()) {
         item.value().copy_(parameters["analysis." + std::to_string(i) + "." + item.key()]);
       }
@@ -256,8 +255,8 @@ void CheckWholePass(bool residual) {
   LearnedCodec codec(config);
   codec->transform()->Set(torch::randn({4}), torch::randn({4, 4}) * 0.3 + torch::eye(4), torch::full({4}, 2.0));
   codec->SetChannelScale(torch::full({4}, 6.0));
-  codec->to(kD);
-  const auto x = (torch::randn({2, 3, 4}, kD) * 2).requires_grad_(true);
+  codec->to(torch::kDouble);
+  const auto x = (torch::randn({2, 3, 4}, torch::kDouble) * 2).requires_grad_(true);
   const CodecOutput output = codec->forward(x);
   const Surrogate surrogate(codec, x);
   const auto loss = output.bits_hyper.sum() + output.bits_latent.sum() + (output.reconstruction - x).square().sum();

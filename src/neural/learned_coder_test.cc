@@ -37,7 +37,7 @@ LearnedCoder MakeCoder(const CodecConfig& config, uint64_t seed = 1) {
   return std::move(coder).value();
 }
 
-CodecConfig Tiny(CodecMode mode = CodecMode::kFrozen) { return CodecConfig::Paper(8, 2, 257, mode); }
+CodecConfig TinyConfig(CodecMode mode = CodecMode::kFrozen) { return CodecConfig::Paper(8, 2, 257, mode); }
 
 // Hidden states like a model's: wide and narrow channels, one channel of outliers, a first token unlike all others.
 torch::Tensor HiddenStates(int64_t batch, int64_t tokens, int64_t width, uint64_t seed = 9) {
@@ -85,14 +85,14 @@ TEST(LearnedCoderTest, RoundTripsEverySwitch) {
                                    "precision_bits=16",    "density=fourier",
                                    "density=fourier_safe", "prior=direct",
                                    "causal=false",         "window=5"}) {
-      CodecConfig config = Tiny(mode);
+      CodecConfig config = TinyConfig(mode);
       ASSERT_TRUE(config.Set(assignment).ok()) << assignment;
       ExpectRoundTrip(config, 2, 21);
     }
     ExpectRoundTrip(MakePreset("paper+", 8, 2, 257, mode).value(), 2, 21);
   }
   for (const char* assignment : {"gain=false", "transform=none", "transform=learned"}) {
-    CodecConfig config = Tiny();
+    CodecConfig config = TinyConfig();
     ASSERT_TRUE(config.Set(assignment).ok()) << assignment;
     ExpectRoundTrip(config, 2, 21);
   }
@@ -103,7 +103,7 @@ TEST(LearnedCoderTest, RoundTripsEveryLengthAndBatch) {
     for (const bool residual : {false, true}) {
       for (const int64_t batch : {1, 8}) {
         for (const int64_t tokens : {1, 2, 255, 256, 257}) {
-          CodecConfig config = Tiny(mode);
+          CodecConfig config = TinyConfig(mode);
           config.residual = residual;
           config.stream_per_token = batch == 8 && tokens <= 2;
           ExpectRoundTrip(config, batch, tokens);
@@ -124,7 +124,7 @@ TEST(LearnedCoderTest, RoundTripsDirectAccessAtEveryLengthAndBatch) {
 
 // What one decodes depends on nothing that a message between the two ends does not carry.
 TEST(LearnedCoderTest, RoundTripsAcrossTwoCoders) {
-  LearnedCoder sender = MakeCoder(Tiny()), receiver = MakeCoder(Tiny());
+  LearnedCoder sender = MakeCoder(TinyConfig()), receiver = MakeCoder(TinyConfig());
   for (const int64_t tokens : {64, 1, 257, 5}) {
     const auto coded = sender.Encode(HiddenStates(1, tokens, 8));
     ASSERT_TRUE(coded.ok());
@@ -142,13 +142,13 @@ void ExpectRefused(LearnedCoder& coder, const torch::Tensor& x, const std::strin
 }
 
 TEST(LearnedCoderTest, RejectsValuesThatCannotBeCoded) {
-  LearnedCoder coder = MakeCoder(Tiny());
+  LearnedCoder coder = MakeCoder(TinyConfig());
   for (const float bad : {std::nanf(""), HUGE_VALF, -HUGE_VALF}) {
     auto x = HiddenStates(2, 5, 8);
     x[1][3][6] = bad;
     ExpectRefused(coder, x, "row 1, token 3, channel 6");
   }
-  CodecConfig plain = Tiny(CodecMode::kJoint);
+  CodecConfig plain = TinyConfig(CodecMode::kJoint);
   LearnedCoder joint = MakeCoder(plain);
   auto x = HiddenStates(2, 5, 8);
   x[0][4][2] = 1e12f;
@@ -159,7 +159,7 @@ TEST(LearnedCoderTest, RejectsValuesThatCannotBeCoded) {
 }
 
 TEST(LearnedCoderTest, RejectsOtherShapesAndTypes) {
-  LearnedCoder coder = MakeCoder(Tiny());
+  LearnedCoder coder = MakeCoder(TinyConfig());
   ExpectRefused(coder, torch::zeros({1, 4, 7}), "[B, T, 8]");
   ExpectRefused(coder, torch::zeros({4, 8}), "[B, T, 8]");
   ExpectRefused(coder, torch::zeros({1, 4, 8}, torch::kDouble), "[B, T, 8]");
@@ -217,7 +217,7 @@ Status ReadStream(LearnedCoder& coder, std::span<const uint8_t> bytes, std::vect
 }
 
 TEST(LearnedCoderTest, RejectsAThousandFlippedBits) {
-  LearnedCoder coder = MakeCoder(Tiny());
+  LearnedCoder coder = MakeCoder(TinyConfig());
   const Stream good = MakeStream(coder, 2, 256);
   std::vector<std::vector<int32_t>> latents;
   ASSERT_TRUE(ReadStream(coder, good.bytes, &latents).ok());
@@ -243,7 +243,7 @@ TEST(LearnedCoderTest, RejectsAThousandFlippedBits) {
 }
 
 TEST(LearnedCoderTest, RejectsEveryTruncation) {
-  LearnedCoder coder = MakeCoder(Tiny());
+  LearnedCoder coder = MakeCoder(TinyConfig());
   const Stream good = MakeStream(coder, 2, 24);
   for (size_t size = 0; size < good.bytes.size(); ++size) {
     std::vector<std::vector<int32_t>> latents;
@@ -255,7 +255,7 @@ TEST(LearnedCoderTest, RejectsEveryTruncation) {
 
 TEST(LearnedCoderTest, RejectsEveryTruncatedPayload) {
   for (const bool per_token : {false, true}) {
-    CodecConfig config = Tiny();
+    CodecConfig config = TinyConfig();
     config.stream_per_token = per_token;
     LearnedCoder coder = MakeCoder(config);
     const auto coded = coder.Encode(HiddenStates(1, 6, 8));
@@ -362,7 +362,7 @@ TEST(LearnedCoderTest, CostsWhatTheEstimateSaysAfterTraining) {
 }
 
 TEST(LearnedCoderTest, CostsLessInOneStreamThanInOnePerToken) {
-  CodecConfig config = Tiny();
+  CodecConfig config = TinyConfig();
   LearnedCoder together = MakeCoder(config);
   config.stream_per_token = true;
   LearnedCoder apart = MakeCoder(config);

@@ -17,7 +17,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 // Colours of parts repeat after this many (page_style.css has as many).
-constexpr size_t kColours = 8;
+constexpr size_t kColourClasses = 8;
 
 Status Differ(std::string_view what, size_t got, size_t expected) {
   return InvalidArgument(CleanText(what) + " has " + std::to_string(got) + " values, expected " +
@@ -95,7 +95,7 @@ std::string Body(const ChannelsBlock&, size_t index) { return FigureHtml(index);
 std::string LegendHtml(const BarsBlock& bars) {
   std::string html = "<ul class=\"legend\">";
   for (size_t i = 0; i < bars.parts.size(); ++i) {
-    html += "<li><span class=\"swatch c" + std::to_string(i % kColours) + "\"></span>" +
+    html += "<li><span class=\"swatch c" + std::to_string(i % kColourClasses) + "\"></span>" +
             EscapeHtml(bars.parts[i].name) + "</li>";
   }
   return html + "</ul>\n";
@@ -111,8 +111,8 @@ std::string BarHtml(const BarsBlock& bars, size_t row, double longest) {
     char width[32];
     std::snprintf(width, sizeof(width), "%.4f", longest > 0 ? 100 * value / longest : 0);
     const std::string tip = EscapeHtml(bars.parts[i].name) + ": " + ShortNumber(value) + " " + EscapeHtml(bars.unit);
-    parts += "<span class=\"part c" + std::to_string(i % kColours) + "\" style=\"width:" + width + "%\" data-tip=\"" +
-             tip + "\"></span>";
+    parts += "<span class=\"part c" + std::to_string(i % kColourClasses) + "\" style=\"width:" + width +
+             "%\" data-tip=\"" + tip + "\"></span>";
   }
   return "<div class=\"bar\"><div class=\"name\">" + EscapeHtml(bars.rows[row]) + "</div><div class=\"track\">" +
          parts + "</div><div class=\"total\">" + ShortNumber(total) + "</div></div>\n";

@@ -57,12 +57,6 @@ class PageBrowserTest : public ::testing::Test {
   fs::path folder_;
 };
 
-size_t Occurrences(const std::string& text, const std::string& what) {
-  size_t count = 0;
-  for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++count;
-  return count;
-}
-
 TEST_F(PageBrowserTest, MatchesThePlotsOfTheContent) {
   std::string log;
   const std::string dom = Open(*RenderPage(SamplePage()), log);

@@ -47,6 +47,13 @@ inline PlotBlock SampleRateDistortion() {
       .references = {{"uncut model", 4.1806}}};
 }
 
+// In how many places of `text` one finds `what`.
+inline size_t Occurrences(const std::string& text, const std::string& what) {
+  size_t count = 0;
+  for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++count;
+  return count;
+}
+
 inline PageContent SamplePage() {
   ChannelsBlock channels{.title = "Bits of every channel",
                          .caption = "Mean over the validation text; channels with a large spread cost more.",

@@ -24,12 +24,6 @@ std::string Render(const PageContent& content) {
   return html.ok() ? *html : "";
 }
 
-size_t Occurrences(const std::string& text, const std::string& what) {
-  size_t count = 0;
-  for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++count;
-  return count;
-}
-
 // The text of the script element with this id.
 std::string ScriptText(const std::string& html, const std::string& id) {
   const std::string open = "<script type=\"application/json\" id=\"" + id + "\">";

@@ -14,10 +14,12 @@
 #include <cstring>
 #include <utility>
 
+#include "base/clock.h"
+
 namespace sluice {
 namespace {
 
-double Now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+double Now() { return std::chrono::duration<double>(Clock::now().time_since_epoch()).count(); }
 
 int OpenForOutput(const std::filesystem::path& path) {
   return ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);

@@ -62,6 +62,9 @@ Result<StudyPlan> PlanAblation(PlanBuilder builder);
 Result<StudyPlan> PlanTime(PlanBuilder builder);
 Result<StudyPlan> PlanLambada(PlanBuilder builder);
 
+/// Of studies that compare codecs at a fine and at a coarse point and draw no curve.
+inline const std::vector<double> kTwoLambdas = {6e-4, 3e-3};
+
 /// A value or its default. By value: callers loop over it.
 template <typename T>
 std::vector<T> OrDefault(const std::vector<T>& given, std::vector<T> fallback) {

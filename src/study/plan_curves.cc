@@ -7,7 +7,6 @@ namespace sluice {
 namespace {
 
 const std::vector<double> kLambdas = {2e-4, 6e-4, 2e-3, 6e-3};
-const std::vector<double> kTwoLambdas = {6e-4, 3e-3};
 const std::vector<double> kLearningRates = {4e-3, 8e-3, 16e-3};
 const std::vector<double> kQuantizationSteps = {0.1, 0.2, 0.4, 0.8};
 const std::vector<double> kManySteps = {0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6};

@@ -9,7 +9,6 @@
 namespace sluice {
 namespace {
 
-const std::vector<double> kTwoLambdas = {6e-4, 3e-3};
 constexpr double kTimedLambda = 1e-3;
 constexpr const char* kTimedChunks = "1,64,1024";
 

@@ -10,7 +10,6 @@
 namespace sluice {
 namespace {
 
-constexpr size_t kMaxTextBytes = size_t{1} << 30;
 constexpr int32_t kMinVocabulary = 3 + 256 + 1;
 constexpr int32_t kMaxTrainedVocabulary = 1 << 20;
 

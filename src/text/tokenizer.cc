@@ -14,6 +14,7 @@
 #include "text/llama2c_vocab.h"
 #include "text/sentencepiece_model.h"
 #include "text/tokenizer_json.h"
+#include "text/utf8.h"
 #include "text/word_piece.h"
 
 namespace sluice {
@@ -21,7 +22,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kMaxTextBytes = size_t{1} << 30;
 constexpr uint64_t kMaxLlama2cBytes = uint64_t{16} << 20;
 
 using Contents = std::vector<std::string>;

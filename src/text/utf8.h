@@ -8,6 +8,9 @@
 
 namespace sluice {
 
+/// The longest text that is made into tokens or a tokenizer is trained on.
+inline constexpr size_t kMaxTextBytes = size_t{1} << 30;
+
 /// Length of the longest prefix that is valid UTF-8 (no surrogates, no overlong forms, at most U+10FFFF).
 /// Cost: about a GB/s on ASCII.
 size_t ValidUtf8Prefix(std::string_view text);

@@ -29,9 +29,7 @@
 namespace sluice {
 namespace {
 
-constexpr int64_t kStatisticsWindows = 64;
 constexpr int64_t kScaleSearchWindows = 8;
-constexpr int64_t kMostSelectWindows = 16;
 // Learning rates relative to the networks'.
 constexpr double kDensityRateScale = 0.6;
 constexpr double kScaleRateScale = 0.375;  // gains and channel scales

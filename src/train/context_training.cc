@@ -26,17 +26,15 @@
 namespace sluice {
 namespace {
 
-constexpr int64_t kStatisticsWindows = 64;
 constexpr int64_t kRowsPerId = 25;  // on average, from which a class or a row of a direct table is found
 constexpr int64_t kClassWindows = 400;
 constexpr int64_t kClassBatch = 40;
 constexpr int64_t kScaleWindows = 8;
-constexpr int64_t kMostSelectWindows = 16;
 constexpr int kClassRounds = 12;
 // Learning rates relative to the network's.
 constexpr double kTableRateScale = 2.0;  // a row of a table moves only when its id comes up
-constexpr double kScaleRateScale = 0.3;
-constexpr double kAxesRateScale = 0.1;
+constexpr double kContextScaleRateScale = 0.3;
+constexpr double kContextAxesRateScale = 0.1;
 
 // Where a context codec starts: its transform, the spread of its channels, and the distortion's quadratic form.
 struct Start {
@@ -145,8 +143,8 @@ class ContextTask : public TrainingTask {
   std::vector<ParameterGroup> Groups() override {
     ParameterGroup network;
     ParameterGroup tables{.parameters = {}, .rate_scale = kTableRateScale, .decay = false};
-    ParameterGroup scales{.parameters = {}, .rate_scale = kScaleRateScale, .decay = false};
-    ParameterGroup axes{.parameters = {}, .rate_scale = kAxesRateScale, .decay = false};
+    ParameterGroup scales{.parameters = {}, .rate_scale = kContextScaleRateScale, .decay = false};
+    ParameterGroup axes{.parameters = {}, .rate_scale = kContextAxesRateScale, .decay = false};
     for (const auto& item : codec_->named_parameters()) {
       const std::string& name = item.key();
       ParameterGroup& group = name == "axes"                             ? axes
@@ -253,7 +251,8 @@ class ContextTask : public TrainingTask {
   int64_t first_tail_window_;
 };
 
-Result<ContextConfig> ConfigFor(const CodecTrainOptions& options, const BackboneConfig& backbone, int64_t context) {
+Result<ContextConfig> ContextConfigFor(const CodecTrainOptions& options, const BackboneConfig& backbone,
+                                       int64_t context) {
   SLUICE_ASSIGN_OR_RETURN(ContextConfig config, MakeContextPreset(options.preset, backbone.width, context));
   if (options.side == "tokens") {
     config.ids = ContextIds::kTokens;
@@ -288,12 +287,12 @@ std::string RunIdentity(const CodecTrainOptions& options, const ContextConfig& c
       .dump();
 }
 
-Status TrainAll(const CodecTrainOptions& options) {
+Status TrainContext(const CodecTrainOptions& options) {
   SLUICE_ASSIGN_OR_RETURN(const auto backbone, LoadBackbone(options.model));
   SLUICE_ASSIGN_OR_RETURN(const int64_t cut, ChooseCut(options.cut, backbone->config().layers));
   SLUICE_ASSIGN_OR_RETURN(RunText text, LoadRunText(options, backbone->config()));
   SLUICE_ASSIGN_OR_RETURN(const ContextConfig config,
-                          ConfigFor(options, backbone->config(), text.batches.train.context()));
+                          ContextConfigFor(options, backbone->config(), text.batches.train.context()));
   SLUICE_ASSIGN_OR_RETURN(const Sha256Digest model_digest, ModelIdentity(options.model));
   torch::manual_seed(options.loop.seed);
   ContextCodec codec(config);
@@ -329,7 +328,7 @@ Status TrainContextCodec(const CodecTrainOptions& options) {
   if (options.mode != CodecMode::kFrozen) {
     return InvalidArgument(fmt::format("preset {}: only frozen models, mode joint is not for it", options.preset));
   }
-  return CatchTorch([&] { return TrainAll(options); });
+  return CatchTorch([&] { return TrainContext(options); });
 }
 
 }  // namespace sluice

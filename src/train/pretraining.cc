@@ -17,7 +17,7 @@
 namespace sluice {
 namespace {
 
-constexpr int64_t kMostSelectWindows = 64;
+constexpr int64_t kMostPretrainWindows = 64;
 
 class PretrainTask : public TrainingTask {
  public:
@@ -38,7 +38,7 @@ class PretrainTask : public TrainingTask {
 
   Metrics Evaluate() override {
     if (!select_.has_value()) return {};
-    const int64_t windows = std::min(kMostSelectWindows, select_->epoch_windows());
+    const int64_t windows = std::min(kMostPretrainWindows, select_->epoch_windows());
     double sum = 0;
     for (int64_t first = 0; first < windows; first += batch_) {
       const int64_t count = std::min(batch_, windows - first);

@@ -1,6 +1,7 @@
 #ifndef SLUICE_TRAIN_RUN_TEXT_H_
 #define SLUICE_TRAIN_RUN_TEXT_H_
 
+#include <cstdint>
 #include <string>
 
 #include "backbone/config.h"
@@ -8,6 +9,11 @@
 #include "train/codec_training.h"
 
 namespace sluice {
+
+/// Windows of the training text on which the start of a codec is measured.
+inline constexpr int64_t kStatisticsWindows = 64;
+/// Windows of the selection text, at most, on which a codec is measured between steps.
+inline constexpr int64_t kMostSelectWindows = 16;
 
 /// Text of a run, cut into batches over one tokenizer.
 struct RunText {

@@ -2,11 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
 #include <cmath>
 #include <optional>
 
 #include "backbone/torch_setup.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/interrupt.h"
 #include "base/progress.h"
@@ -64,7 +64,7 @@ class Loop {
 
  private:
   Status Step(ProgressBar& bar) {
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = Clock::now();
     const int64_t step = done_ + 1;
     optimizer_.ZeroGrad();
     Metrics metrics;
@@ -85,7 +85,7 @@ class Loop {
     done_ = step;
     metrics.emplace_back("gradient_norm", norm);
     metrics.emplace_back("learning_rate", rate);
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    const double seconds = SecondsSince(start);
     metrics.emplace_back("tokens_per_second",
                          static_cast<double>(options_.accumulate * options_.batch * dealer_.context()) / seconds);
     bar.Update(static_cast<uint64_t>(done_), task_.Note(metrics));

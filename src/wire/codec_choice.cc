@@ -5,21 +5,18 @@
 #include "wire/codec_choice.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <limits>
 
+#include "base/clock.h"
+
 namespace sluice {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 /// Times that differ by less are the same: the better quality wins.
 constexpr double kSameTime = 1.05;
 /// A measurement is repeated so that one interruption does not decide.
 constexpr int kTrials = 3;
-
-double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 double SlowestStage(const CodecTrial& codec) { return std::max(codec.encode_seconds, codec.decode_seconds); }
 

@@ -8,16 +8,10 @@
 #include <algorithm>
 #include <future>
 
+#include "base/clock.h"
 #include "wire/session_id.h"
 
 namespace sluice {
-namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-}  // namespace
 
 struct Head::Session {
   std::unique_ptr<StageState> state;

@@ -8,12 +8,11 @@
 #include <algorithm>
 #include <chrono>
 
+#include "base/clock.h"
 #include "wire/wire_status.h"
 
 namespace sluice {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr int kRoundTrips = 4;  // the first one connects
 constexpr size_t kFirstBytes = 4096;
@@ -40,7 +39,7 @@ Result<LinkReport> ProbeLink(const LinkPeer& peer, double seconds) {
                          std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000)));
     const auto start = Clock::now();
     SLUICE_RETURN_IF_ERROR(FromGrpc(stub->Probe(&context, request, &reply), peer.target()));
-    const double took = std::chrono::duration<double>(Clock::now() - start).count();
+    const double took = SecondsSince(start);
     report.codecs.assign(reply.codecs().begin(), reply.codecs().end());
     return took;
   };

@@ -8,6 +8,7 @@
 
 #include <chrono>
 
+#include "base/clock.h"
 #include "wire/limits.h"
 #include "wire/wire_status.h"
 
@@ -50,9 +51,8 @@ Result<LinkPeer> LinkPeer::Make(std::string target, const TrustOptions& trust) {
 }
 
 std::optional<double> LinkPeer::Connect(double seconds, const std::function<bool()>& give_up) const {
-  using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
-  const auto passed = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
+  const auto passed = [&] { return SecondsSince(start); };
   while (passed() < seconds && !(give_up && give_up())) {
     if (channel_->WaitForConnected(std::chrono::system_clock::now() + kConnectPoll)) return passed();
     if (channel_->GetState(false) == GRPC_CHANNEL_TRANSIENT_FAILURE) break;

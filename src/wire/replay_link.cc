@@ -11,18 +11,15 @@
 
 #include <algorithm>
 
+#include "base/clock.h"
 #include "wire/wire_status.h"
 
 namespace sluice {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr double kFirstPauseSeconds = 0.1;
 constexpr double kLongestPauseSeconds = 2;
 constexpr auto kAskInterval = std::chrono::milliseconds(100);
-
-double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 Phase PhaseOf(const wire::Frame& frame) { return frame.prompt() ? Phase::kPrefill : Phase::kDecode; }
 

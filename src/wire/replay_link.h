@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/clock.h"
 #include "wire/link_codec.h"
 #include "wire/link_stream.h"
 #include "wire/wire_log.h"
@@ -58,7 +59,7 @@ class ReplayLink {
  private:
   struct Sent {
     wire::Frame frame;
-    std::chrono::steady_clock::time_point time;
+    Clock::time_point time;
   };
 
   void Pump();
@@ -79,7 +80,7 @@ class ReplayLink {
   WireMetrics& metrics_;
   const WireLog& log_;
   Watchdog& watchdog_;
-  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  const Clock::time_point start_ = Clock::now();
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
@@ -87,7 +88,7 @@ class ReplayLink {
   std::vector<wire::Ack> acks_;           // each recorded once
   std::optional<wire::Welcome> welcome_;  // of the first attempt
   std::optional<Status> failed_;
-  std::chrono::steady_clock::time_point progress_ = start_;
+  Clock::time_point progress_ = start_;
   uint64_t wire_bytes_ = 0;
   uint32_t resumes_ = 0;
   bool closing_ = false;

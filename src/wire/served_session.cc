@@ -8,18 +8,15 @@
 #include <algorithm>
 #include <thread>
 
+#include "base/clock.h"
 #include "wire/handshake.h"
 #include "wire/wire_status.h"
 
 namespace sluice {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 /// For the peer to read why a session failed and to hang up by itself.
 constexpr double kFarewellSeconds = 1;
-
-double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 uint64_t Microseconds(double seconds) { return static_cast<uint64_t>(std::max(0.0, seconds) * 1e6); }
 

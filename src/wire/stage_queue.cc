@@ -4,15 +4,12 @@
 #include "wire/stage_queue.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
+
+#include "base/clock.h"
 
 namespace sluice {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 double LogProbability(std::span<const float> logits, int64_t id) {
   const double most = *std::max_element(logits.begin(), logits.end());

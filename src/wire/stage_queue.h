@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/clock.h"
 #include "wire/stage_runner.h"
 
 namespace sluice {
@@ -64,7 +65,7 @@ class StageQueue {
   struct Waiting {
     StageJob job;
     std::promise<Result<StageResult>> done;
-    std::chrono::steady_clock::time_point since;
+    Clock::time_point since;
   };
 
   void Loop();

@@ -2,6 +2,8 @@
 // makes dropping an alarm a promise that it will not ring.
 #include "wire/watchdog.h"
 
+#include "base/clock.h"
+
 namespace sluice {
 
 Watchdog::Alarm& Watchdog::Alarm::operator=(Alarm&& other) noexcept {
@@ -31,10 +33,9 @@ Watchdog::~Watchdog() {
 }
 
 Watchdog::Alarm Watchdog::After(double seconds, std::function<void()> ring) {
-  const auto wait =
-      std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::duration<double>(seconds));
+  const auto wait = std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
   const std::lock_guard<std::mutex> lock(mutex_);
-  const Key key{std::chrono::steady_clock::now() + wait, count_++};
+  const Key key{Clock::now() + wait, count_++};
   const auto placed = alarms_.emplace(key, std::move(ring)).first;
   // Every frame sets an alarm: the thread is woken only for one that is earlier than what it waits for.
   if (placed == alarms_.begin()) changed_.notify_all();
@@ -49,7 +50,7 @@ void Watchdog::Loop() {
       continue;
     }
     const auto first = alarms_.begin();
-    if (first->first.first > std::chrono::steady_clock::now()) {
+    if (first->first.first > Clock::now()) {
       const auto until = first->first.first;
       changed_.wait_until(lock, until);
       continue;

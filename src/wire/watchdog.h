@@ -1,7 +1,6 @@
 #ifndef SLUICE_WIRE_WATCHDOG_H_
 #define SLUICE_WIRE_WATCHDOG_H_
 
-#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -9,6 +8,8 @@
 #include <mutex>
 #include <thread>
 #include <utility>
+
+#include "base/clock.h"
 
 namespace sluice {
 
@@ -28,10 +29,10 @@ class Watchdog {
 
    private:
     friend class Watchdog;
-    Alarm(Watchdog* dog, std::pair<std::chrono::steady_clock::time_point, uint64_t> key) : dog_(dog), key_(key) {}
+    Alarm(Watchdog* dog, std::pair<Clock::time_point, uint64_t> key) : dog_(dog), key_(key) {}
 
     Watchdog* dog_ = nullptr;
-    std::pair<std::chrono::steady_clock::time_point, uint64_t> key_;
+    std::pair<Clock::time_point, uint64_t> key_;
   };
 
   Watchdog();
@@ -43,7 +44,7 @@ class Watchdog {
   [[nodiscard]] Alarm After(double seconds, std::function<void()> ring);
 
  private:
-  using Key = std::pair<std::chrono::steady_clock::time_point, uint64_t>;
+  using Key = std::pair<Clock::time_point, uint64_t>;
   void Loop();
 
   std::mutex mutex_;

@@ -3,20 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "backbone/model_identity.h"
+#include "base/clock.h"
 #include "train/codec_training.h"
 #include "wire/session_id.h"
 
 namespace sluice {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr const char* kLink = "in-process";
-
-double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 }  // namespace
 

@@ -5,10 +5,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 
+#include "base/clock.h"
 #include "wire/codec_choice.h"
 #include "wire/handshake.h"
 #include "wire/link_probe.h"
@@ -70,10 +70,10 @@ Result<FirstChunk> RunFirstChunk(TorchStage& stage, std::span<const int64_t> tok
   FirstChunk chunk;
   for (int i = 0; i < 2; ++i) {
     SLUICE_ASSIGN_OR_RETURN(const auto state, stage.NewState(tokens.size()));
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = Clock::now();
     SLUICE_ASSIGN_OR_RETURN(const Matrix<float> embedded, stage.Embed(*state, tokens));
     SLUICE_ASSIGN_OR_RETURN(chunk.hidden, stage.Run(*state, embedded.View()));
-    chunk.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    chunk.seconds = SecondsSince(start);
   }
   return chunk;
 }

@@ -2,10 +2,10 @@
 #include <torch/torch.h>
 
 #include <algorithm>
-#include <chrono>
 #include <vector>
 
 #include "backbone/torch_setup.h"
+#include "base/clock.h"
 #include "cli/machine_checks.h"
 #include "cli/torch/torch_verbs.h"
 #include "cli/verb.h"
@@ -22,9 +22,9 @@ double MeasureGflops(int threads) {
   const auto a = torch::rand({1024, 768}), b = torch::rand({768, 3072});
   std::vector<double> rates;
   for (int i = 0; i < 7; ++i) {
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = Clock::now();
     const auto c = torch::matmul(a, b);
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    const double seconds = SecondsSince(start);
     rates.push_back(2.0 * 1024 * 768 * 3072 / seconds / 1e9);
   }
   std::nth_element(rates.begin(), rates.begin() + 3, rates.end());

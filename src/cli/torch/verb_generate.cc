@@ -1,9 +1,9 @@
 #include <fmt/format.h>
 
-#include <chrono>
 #include <cstdio>
 
 #include "backbone/torch_setup.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/interrupt.h"
 #include "cli/torch/generate_run.h"
@@ -35,7 +35,7 @@ Status Run(const GenerateVerbOptions& options, Verb& verb) {
   std::vector<int32_t> produced;
   std::string shown;
   bool prompt_shown = false;
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   const auto on_token = [&](int64_t id) {
     if (!prompt_shown && !verb.json()) fmt::print("{}", prompt);
     prompt_shown = true;
@@ -51,7 +51,7 @@ Status Run(const GenerateVerbOptions& options, Verb& verb) {
   SLUICE_ASSIGN_OR_RETURN(const GenerateResult out, options.connect.empty()
                                                         ? GenerateHere(options, tokens, on_token)
                                                         : GenerateConnected(options, tokens, on_token));
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const double seconds = SecondsSince(start);
   nlohmann::ordered_json result = {
       {"prompt", prompt}, {"text", shown}, {"ids", out.ids}, {"prompt_tokens", tokens.size()}, {"seconds", seconds}};
   result.update(out.details);

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "backbone/torch_setup.h"
+#include "base/clock.h"
 #include "base/interrupt.h"
 #include "cli/torch/network.h"
 #include "cli/torch/torch_stage.h"
@@ -22,8 +23,6 @@
 
 namespace sluice {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 struct LoadOptions {
   std::filesystem::path model;
@@ -36,8 +35,6 @@ struct LoadOptions {
   uint32_t chunk = 64;
   int threads = 1;
 };
-
-double Since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 double ResidentMib() {
   std::ifstream file("/proc/self/statm");
@@ -112,12 +109,12 @@ Result<std::vector<double>> RunHere(TorchStage& head, StageQueue& head_queue, To
     last = step(prompt.subspan(begin, count), begin + count == prompt.size());
     SLUICE_RETURN_IF_ERROR(last.status());
   }
-  std::vector<double> times = {Since(start)};
+  std::vector<double> times = {SecondsSince(start)};
   while (times.size() < request.max_new_tokens) {
     const int64_t id = last->token->id;
     last = step({&id, 1}, true);
     SLUICE_RETURN_IF_ERROR(last.status());
-    times.push_back(Since(start));
+    times.push_back(SecondsSince(start));
   }
   return times;
 }
@@ -127,7 +124,7 @@ Result<std::vector<double>> RunConnected(Head& head, const HeadRequest& request)
   std::vector<double> times;
   SLUICE_RETURN_IF_ERROR(head.Generate(request,
                                        [&](const SampledToken&) {
-                                         times.push_back(Since(start));
+                                         times.push_back(SecondsSince(start));
                                          return true;
                                        })
                              .status());
@@ -156,7 +153,7 @@ Status Load(const LoadOptions& options, int64_t vocabulary, const Runner& run, V
   std::vector<std::thread> sessions;
   for (int i = 0; i < options.sessions; ++i) {
     sessions.emplace_back([&, i] {
-      for (uint64_t round = 0; Since(start) < options.seconds && !InterruptRequested(); ++round) {
+      for (uint64_t round = 0; SecondsSince(start) < options.seconds && !InterruptRequested(); ++round) {
         const auto seed = round * 4096 + static_cast<uint64_t>(i);
         const auto times = run(RequestFor(options, vocabulary, seed));
         if (times.ok() && !times->empty()) tally.Add(*times);
@@ -168,12 +165,12 @@ Status Load(const LoadOptions& options, int64_t vocabulary, const Runner& run, V
     });
   }
   // Memory after a quarter of the time, when everything has been used once, and at the end.
-  while (Since(start) < options.seconds / 4) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  while (SecondsSince(start) < options.seconds / 4) std::this_thread::sleep_for(std::chrono::milliseconds(20));
   const double early = ResidentMib();
   for (std::thread& session : sessions) session.join();
   SLUICE_RETURN_IF_ERROR(failed);
   nlohmann::ordered_json result = {{"sessions", options.sessions}};
-  result.update(tally.Report(Since(start)));
+  result.update(tally.Report(SecondsSince(start)));
   result["resident_mib_after_a_quarter"] = early;
   result["resident_mib"] = ResidentMib();
   const auto line = [&](const char* name) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "backbone/torch_setup.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/interrupt.h"
 #include "cli/torch/network.h"
@@ -54,12 +55,12 @@ void AddLimits(CLI::App& app, ServeOptions& options) {
 
 /// Until the user or the system asks to stop.
 Status WaitForEnd(const WireMetrics& metrics, const std::filesystem::path& file) {
-  auto written = std::chrono::steady_clock::now() - kMetricsTime;
+  auto written = Clock::now() - kMetricsTime;
   while (!InterruptRequested()) {
     std::this_thread::sleep_for(kPollTime);
-    if (file.empty() || std::chrono::steady_clock::now() - written < kMetricsTime) continue;
+    if (file.empty() || Clock::now() - written < kMetricsTime) continue;
     SLUICE_RETURN_IF_ERROR(WriteFileAtomic(file, std::string_view(metrics.Text())));
-    written = std::chrono::steady_clock::now();
+    written = Clock::now();
   }
   return OkStatus();
 }

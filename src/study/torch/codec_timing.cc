@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "base/clock.h"
 #include "base/interrupt.h"
 
 namespace sluice {
@@ -14,8 +15,6 @@ namespace {
 
 constexpr int kPasses = 5;
 constexpr int64_t kMostChunks = 256;
-
-using Clock = std::chrono::steady_clock;
 
 double MicrosecondsSince(Clock::time_point start) {
   return std::chrono::duration<double, std::micro>(Clock::now() - start).count();

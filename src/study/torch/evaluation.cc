@@ -2,23 +2,19 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "backbone/lm_score.h"
 #include "backbone/model_identity.h"
 #include "backbone/torch_setup.h"
+#include "base/clock.h"
 #include "base/interrupt.h"
 #include "plain/integer_baseline.h"
 #include "study/torch/step_codec.h"
 
 namespace sluice {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 // Codecs of eval's table on the same hidden states: what a user would do without sluice.
 constexpr const char* kFloatBaselines[] = {"fp16", "int8", "q80", "deflate", "zstd"};

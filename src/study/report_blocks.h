@@ -26,10 +26,13 @@ struct CodecTiming {
 };
 std::vector<CodecTiming> TimingsOf(const RunResult& run);
 
-/// Bits a second below which a codec delivers a token sooner than a reference does: with t for encoding and decoding
-/// and R for bits, both a token, t + R / B < t0 + R0 / B, so B < (R0 - R) / (t - t0). Infinite where the codec is at
-/// least as fast and sends no more; nothing where no bandwidth makes it win.
-std::optional<double> BreakEvenBandwidth(const CodecTiming& codec, const CodecTiming& reference);
+/// An interval of bandwidths, bits a second; empty where it ends before it begins.
+struct Bandwidths {
+  double from = 0, to = 0;
+};
+/// Where a codec delivers a token sooner than a reference does: with t for encoding and decoding and R for bits, both a
+/// token, t + R / B < t0 + R0 / B. The end that is neither 0 nor infinite is the break-even (R0 - R) / (t - t0).
+Bandwidths SoonerWithin(const CodecTiming& codec, const CodecTiming& reference);
 
 /// Plots of a study: rate against the metric, and what its kind asks for. Empty where nothing is done.
 std::vector<PageBlock> ReportPlots(const StudySummary& summary);

@@ -151,10 +151,12 @@ TableBlock AblationTable(const StudySummary& summary) {
   return table;
 }
 
-std::string BandwidthText(const std::optional<double>& bits_a_second) {
-  if (!bits_a_second) return "never";
-  if (std::isinf(*bits_a_second)) return "always";
-  return fmt::format("{:.3g} Mbit/s", *bits_a_second / 1e6);
+std::string BandwidthText(const CodecTiming& codec, const CodecTiming* reference) {
+  if (reference == nullptr) return "not run";
+  const Bandwidths sooner = SoonerWithin(codec, *reference);
+  if (sooner.from >= sooner.to) return "never";
+  if (std::isfinite(sooner.to)) return fmt::format("below {:.3g} Mbit/s", sooner.to / 1e6);
+  return sooner.from > 0 ? fmt::format("above {:.3g} Mbit/s", sooner.from / 1e6) : "always";
 }
 
 const CodecTiming* TimingFor(const std::vector<CodecTiming>& timings, int64_t tokens) {
@@ -170,24 +172,25 @@ std::vector<CodecTiming> ReferenceTimings(const StudySummary& summary, const std
 }
 
 TableBlock TimeTable(const StudySummary& summary) {
-  TableBlock table{
-      .title = "Time, and the bandwidth at which a codec breaks even",
-      .caption =
-          "Medians of several passes. Below its break-even bandwidth B a codec delivers a token sooner than the "
-          "reference: t + R/B < t0 + R0/B, so B < (R0 - R)/(t - t0), t being encode + decode and R bits a token.",
-      .columns = {"codec", "tokens a chunk", "threads", "bits per token", "encode, µs", "decode, µs",
-                  "breaks even with fp16", "breaks even with zstd:3"}};
+  TableBlock table{.title = "Time, and the bandwidth at which a codec breaks even",
+                   .caption =
+                       "Medians of several passes. At a bandwidth B a codec delivers a token sooner than the reference "
+                       "where t + R/B "
+                       "< t0 + R0/B, t being encode + decode and R bits a token: below the break-even (R0 - R)/(t - "
+                       "t0) if it is the "
+                       "slower and smaller of the two, above it if it is the faster and larger.",
+                   .columns = {"codec", "tokens a chunk", "threads", "bits per token", "encode, µs", "decode, µs",
+                               "sooner than fp16", "sooner than zstd:3"}};
   const auto half = ReferenceTimings(summary, "fp16"), zstd = ReferenceTimings(summary, "zstd:3");
   for (const RunResult& run : summary.runs) {
     for (const CodecTiming& timing : TimingsOf(run)) {
       const CodecTiming* to_half = TimingFor(half, timing.tokens);
       const CodecTiming* to_zstd = TimingFor(zstd, timing.tokens);
-      table.rows.push_back(
-          {run.labels.series, std::to_string(timing.tokens), std::to_string(timing.threads),
-           FigureText(timing.bits_per_token, kBitDigits), FigureText(timing.encode_us, 2),
-           FigureText(timing.decode_us, 2),
-           to_half != nullptr ? BandwidthText(BreakEvenBandwidth(timing, *to_half)) : "no fp16 run",
-           to_zstd != nullptr ? BandwidthText(BreakEvenBandwidth(timing, *to_zstd)) : "no zstd:3 run"});
+      table.rows.push_back({run.labels.series, std::to_string(timing.tokens), std::to_string(timing.threads),
+                            FigureText(timing.bits_per_token, kBitDigits), FigureText(timing.encode_us, 2),
+                            FigureText(timing.decode_us, 2),
+                            run.labels.codec == "fp16" ? "itself" : BandwidthText(timing, to_half),
+                            run.labels.codec == "zstd:3" ? "itself" : BandwidthText(timing, to_zstd)});
     }
   }
   return table;
@@ -247,12 +250,13 @@ std::vector<CodecTiming> TimingsOf(const RunResult& run) {
   return timings;
 }
 
-std::optional<double> BreakEvenBandwidth(const CodecTiming& codec, const CodecTiming& reference) {
+Bandwidths SoonerWithin(const CodecTiming& codec, const CodecTiming& reference) {
+  constexpr double kAny = std::numeric_limits<double>::infinity();
   const double saved = reference.bits_per_token - codec.bits_per_token;
   const double longer = 1e-6 * (codec.encode_us + codec.decode_us - reference.encode_us - reference.decode_us);
-  if (longer <= 0 && saved >= 0) return std::numeric_limits<double>::infinity();
-  if (longer > 0 && saved > 0) return saved / longer;
-  return std::nullopt;
+  if (longer > 0) return {0, std::max(saved / longer, 0.0)};
+  if (longer < 0) return {std::max(saved / longer, 0.0), kAny};
+  return {0, saved > 0 ? kAny : 0};
 }
 
 std::vector<PageBlock> ReportTables(const StudySummary& summary) {

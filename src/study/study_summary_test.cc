@@ -198,11 +198,20 @@ TEST_F(StudySummaryTest, MatchesNotesAndCommandsOfThePage) {
 TEST(BreakEvenTest, MatchesItsFormula) {
   const CodecTiming raw{.tokens = 64, .threads = 1, .bits_per_token = 1024, .encode_us = 1, .decode_us = 1};
   CodecTiming codec{.tokens = 64, .threads = 1, .bits_per_token = 24, .encode_us = 60, .decode_us = 42};
-  EXPECT_NEAR(*BreakEvenBandwidth(codec, raw), 1000 / 100e-6, 1e-3);
+  const auto within = [&](double from, double to) {
+    const Bandwidths sooner = SoonerWithin(codec, raw);
+    EXPECT_NEAR(sooner.from, from, 1e-3);
+    EXPECT_TRUE(sooner.to == to || std::fabs(sooner.to - to) < 1e-3) << sooner.to;
+  };
+  within(0, 1000 / 100e-6);  // slower and smaller
   codec.encode_us = codec.decode_us = 0.5;
-  EXPECT_TRUE(std::isinf(*BreakEvenBandwidth(codec, raw)));
-  codec = {.tokens = 64, .threads = 1, .bits_per_token = 2000, .encode_us = 60, .decode_us = 42};
-  EXPECT_FALSE(BreakEvenBandwidth(codec, raw).has_value());
+  within(0, HUGE_VAL);  // faster and smaller
+  codec.bits_per_token = 2024;
+  within(1000 / 1e-6, HUGE_VAL);  // faster and larger
+  codec.encode_us = 60;
+  within(0, 0);  // slower and larger
+  codec = raw;
+  within(0, 0);
 }
 
 }  // namespace

@@ -5,8 +5,8 @@
 # makes the static library sluice_<name> from every .cc that is not a test, and the test program <name>_test from every
 # *_test.cc, registered with ctest one test case at a time under the label <name>. The list of files is the folder
 # itself: a file cannot be forgotten. The arrows between rooms are checked by tools/check_rooms against tools/rooms.txt,
-# and against cycles by GLOBAL_DEPENDS_NO_CYCLES. Files are compiled several at once but in rooms that are SEPARATE: they
-# compile quickly, their speed is measured, and no loop of theirs shall depend on what is compiled beside it.
+# and against cycles by GLOBAL_DEPENDS_NO_CYCLES. Files are compiled several at once but in rooms that are SEPARATE: most
+# of these compile quickly, and no loop whose speed is measured shall depend on what is compiled beside it.
 function(sluice_room name)
   cmake_parse_arguments(ROOM "TORCH;SEPARATE" "" "DEPENDS;LIBS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)

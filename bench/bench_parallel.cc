@@ -15,7 +15,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -133,7 +132,7 @@ Turn Measure(double seconds, int who, std::atomic<uint64_t>& units, const Run& r
   units = 0;
   const double cpu = CpuSeconds(who);
   const auto begin = Clock::now();
-  run(begin + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds)));
+  run(begin + DurationOf(seconds));
   const double passed = SecondsSince(begin);
   const auto done = static_cast<double>(units.load());
   return {done / passed, done / std::max(CpuSeconds(who) - cpu, 1e-9)};

@@ -46,8 +46,7 @@ Status Watch(std::vector<Source>& sources, double interval, bool once) {
     }
     fmt::print("{}{}", once ? "" : kClearScreen, page);
     std::fflush(stdout);
-    const auto until =
-        Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(interval));
+    const auto until = Clock::now() + DurationOf(interval);
     while (!once && !InterruptRequested() && Clock::now() < until) std::this_thread::sleep_for(kPollTime);
     if (once || InterruptRequested()) return OkStatus();
   }

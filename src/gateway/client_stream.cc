@@ -21,10 +21,6 @@ namespace {
 constexpr size_t kBufferBytes = 16 << 10;
 constexpr size_t kMostAtOnce = 1 << 20;
 
-Clock::duration Seconds(double seconds) {
-  return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
-}
-
 using NameOf = int (*)(int, sockaddr*, socklen_t*);
 
 void Describe(int socket, NameOf name_of, std::string& ip, int& port) {
@@ -46,7 +42,7 @@ void Describe(int socket, NameOf name_of, std::string& ip, int& port) {
 ClientStream::ClientStream(int socket, SSL_CTX* tls, const ClientPatience& patience)
     : socket_(socket),
       patience_(patience),
-      request_deadline_(Clock::now() + Seconds(patience.request_seconds)),
+      request_deadline_(Clock::now() + DurationOf(patience.request_seconds)),
       buffer_(kBufferBytes) {
   fcntl(socket_, F_SETFL, fcntl(socket_, F_GETFL, 0) | O_NONBLOCK);
   const int on = 1;
@@ -140,7 +136,7 @@ ssize_t ClientStream::WriteSome(const char* data, size_t size) {
 }
 
 ssize_t ClientStream::write(const char* data, size_t size) {
-  const Clock::time_point deadline = Clock::now() + Seconds(patience_.write_seconds);
+  const Clock::time_point deadline = Clock::now() + DurationOf(patience_.write_seconds);
   size_t done = 0;
   while (done < size && !failed_) {
     const ssize_t count = WriteSome(data + done, size - done);

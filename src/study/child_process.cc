@@ -10,16 +10,11 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
 #include <cstring>
 #include <utility>
 
-#include "base/clock.h"
-
 namespace sluice {
 namespace {
-
-double Now() { return std::chrono::duration<double>(Clock::now().time_since_epoch()).count(); }
 
 int OpenForOutput(const std::filesystem::path& path) {
   return ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
@@ -45,7 +40,7 @@ Status SystemError(const std::filesystem::path& path) { return IoError(path.stri
 
 }  // namespace
 
-ChildProcess::ChildProcess(pid_t pid) : pid_(pid), started_(Now()) {}
+ChildProcess::ChildProcess(pid_t pid) : pid_(pid), started_(Clock::now()) {}
 
 ChildProcess::ChildProcess(ChildProcess&& other) noexcept
     : pid_(std::exchange(other.pid_, -1)), started_(other.started_), end_(other.end_) {}
@@ -94,7 +89,7 @@ bool ChildProcess::Ended() {
   int status = 0;
   if (::waitpid(pid_, &status, WNOHANG) != pid_) return false;
   pid_ = -1;
-  end_.seconds = Now() - started_;
+  end_.seconds = SecondsSince(started_);
   if (WIFEXITED(status)) end_.exit_code = WEXITSTATUS(status);
   if (WIFSIGNALED(status)) end_.signal = WTERMSIG(status);
   return true;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/status.h"
 
 namespace sluice {
@@ -43,7 +44,7 @@ class ChildProcess {
   explicit ChildProcess(pid_t pid);
 
   pid_t pid_ = -1;  // -1: ended or moved from
-  double started_ = 0;
+  Clock::time_point started_;
   ProcessEnd end_;
 };
 

@@ -33,9 +33,8 @@ Watchdog::~Watchdog() {
 }
 
 Watchdog::Alarm Watchdog::After(double seconds, std::function<void()> ring) {
-  const auto wait = std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
   const std::lock_guard<std::mutex> lock(mutex_);
-  const Key key{Clock::now() + wait, count_++};
+  const Key key{Clock::now() + DurationOf(seconds), count_++};
   const auto placed = alarms_.emplace(key, std::move(ring)).first;
   // Every frame sets an alarm: the thread is woken only for one that is earlier than what it waits for.
   if (placed == alarms_.begin()) changed_.notify_all();

@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <fmt/format.h>
+#include <link.h>
 
 #include <filesystem>
 
@@ -13,11 +14,15 @@ namespace fs = std::filesystem;
 // The folder of the program or library that this code was linked into.
 fs::path OwnFolder() {
   Dl_info info{};
+  link_map* map = nullptr;
+  if (dladdr1(reinterpret_cast<const void*>(&OwnFolder), &info, reinterpret_cast<void**>(&map), RTLD_DL_LINKMAP) == 0 ||
+      map == nullptr) {
+    return {};
+  }
+  // The loader names a library by its path, and the program not at all: the name it was called by may be anybody's.
   std::error_code error;
-  if (dladdr(reinterpret_cast<const void*>(&OwnFolder), &info) == 0 || info.dli_fname == nullptr) return {};
-  const fs::path own = fs::canonical(info.dli_fname, error);
-  // The program itself may be named as it was called; the system knows better.
-  return error ? fs::read_symlink("/proc/self/exe", error).parent_path() : own.parent_path();
+  const bool is_program = map->l_name[0] == '\0';
+  return fs::canonical(is_program ? "/proc/self/exe" : map->l_name, error).parent_path();
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // What is left of an archive when its writer dies. A child process writes chunk after chunk and is killed at a moment
-// of chance; then the parent reads what is there, and the next child goes on.
+// of chance after some of them; then the parent reads what is there, and the next child goes on.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -32,14 +32,16 @@ std::vector<uint8_t> StatesAt(uint64_t first_token) {
   return bytes;
 }
 
-// Writes until it is killed.
-[[noreturn]] void WriteForEver(const std::filesystem::path& path, const ArchiveHeader& header) {
+// Writes until it is killed, a byte into a pipe after every chunk: the parent waits for chunks rather than for a time,
+// in which a slow machine may have written none.
+[[noreturn]] void WriteForEver(const std::filesystem::path& path, const ArchiveHeader& header, int added) {
   auto writer =
       std::filesystem::exists(path) ? ArchiveWriter::Append(path, header) : ArchiveWriter::Create(path, header);
   if (!writer.ok()) _exit(1);
   for (uint64_t token = ArchiveReader::Open(path)->tokens();; token += kChunkTokens) {
     const auto payload = EncodeActivations(StatesAt(token), DType::kF32, kChunkTokens, kWidth, {});
     if (!payload.ok() || !writer->Add(kChunkTokens, *payload).ok()) _exit(2);
+    if (write(added, "", 1) != 1) _exit(3);
   }
 }
 
@@ -59,18 +61,26 @@ TEST(ArchiveDeathTest, RoundTripsWhatWasCompleteWhenItsWriterWasKilled) {
   std::mt19937 random(6);
   uint64_t tokens = 0;
   for (int death = 0; death < 40; ++death) {
+    int added[2] = {};
+    ASSERT_EQ(pipe(added), 0);
     const pid_t child = fork();
     ASSERT_GE(child, 0);
-    if (child == 0) WriteForEver(path, header);
-    std::this_thread::sleep_for(std::chrono::microseconds(1000 + random() % 15'000));
+    if (child == 0) WriteForEver(path, header, added[1]);
+    close(added[1]);
+    const uint64_t chunks = random() % 8;
+    char byte = 0;
+    for (uint64_t i = 0; i < chunks && read(added[0], &byte, 1) == 1; ++i) {
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % 2000));
     ASSERT_EQ(kill(child, SIGKILL), 0);
     int how = 0;
     ASSERT_EQ(waitpid(child, &how, 0), child);
+    close(added[0]);
     ASSERT_TRUE(WIFSIGNALED(how)) << "the child gave up, code " << WEXITSTATUS(how);
     const auto reader = ArchiveReader::Open(path);
     ASSERT_TRUE(reader.ok()) << reader.status().ToString();
     EXPECT_FALSE(reader->complete());
-    ASSERT_GE(reader->tokens(), tokens);
+    ASSERT_GE(reader->tokens(), tokens + chunks * kChunkTokens);
     ExpectGood(*reader, tokens);
     tokens = reader->tokens();
   }

@@ -1,6 +1,7 @@
 // Rate against distortion. The learning rate of each preset is chosen at one lambda on the selection text, and the run
 // that won there is measured on the report text as that lambda's point, so that nothing is trained twice. Joint runs
-// are trained again, because a point needs a reference model that candidates do not train.
+// are trained again, because a point needs a reference model that candidates do not train; with one rate to choose from
+// they are points alone.
 #include "study/plan_builder.h"
 
 namespace sluice {
@@ -40,17 +41,25 @@ void AddSteps(PlanBuilder& builder, const std::string& basis, int64_t cut, const
   }
 }
 
-// All lambdas and seeds of one preset. Seed 1 at the tuning's lambda is the run that won it.
-void AddCurve(PlanBuilder& builder, LearnedRun run, const std::string& choice, double tuned_lambda) {
+// All lambdas and seeds of one preset and mode, and the choice of their learning rate at the tuned lambda.
+void AddCurve(PlanBuilder& builder, LearnedRun run, double tuned_lambda) {
   const StudyOptions& options = builder.options();
+  const std::vector<double> rates = OrDefault(options.rates, kLearningRates);
   const bool joint = run.mode == "joint";
+  std::string choice;
+  if (joint && rates.size() == 1) {
+    run.rate = Short(rates.front());
+  } else {
+    run.lambda = tuned_lambda;
+    choice = builder.AddTuning(run, rates);
+    run.rate = "{choice:" + choice + "}";
+  }
   for (int64_t seed = 1; seed <= options.seeds; ++seed) {
     run.seed = static_cast<uint64_t>(seed);
     run.reference.clear();
     for (const double lambda : OrDefault(options.lambdas, kLambdas)) {
       run.lambda = lambda;
       run.baselines = seed == 1 && run.preset == "paper";
-      run.rate = "{choice:" + choice + "}";
       if (!joint && seed == 1 && lambda == tuned_lambda) {
         builder.AddBest(run, choice);
         continue;
@@ -72,9 +81,7 @@ Result<StudyPlan> PlanRateDistortion(PlanBuilder builder) {
   AddSteps(builder, "static", builder.cut(), OrDefault(options.steps_of_quantization, kQuantizationSteps));
   for (const std::string& mode : OrDefault(options.modes, {"frozen"})) {
     for (const std::string& preset : OrDefault(options.presets, {"paper", "fourier", "direct", "paper+"})) {
-      LearnedRun run{.preset = preset, .mode = mode, .cut = builder.cut(), .lambda = tuned};
-      const std::string choice = builder.AddTuning(run, OrDefault(options.rates, kLearningRates));
-      AddCurve(builder, run, choice, tuned);
+      AddCurve(builder, {.preset = preset, .mode = mode, .cut = builder.cut()}, tuned);
     }
   }
   return std::move(builder.plan());

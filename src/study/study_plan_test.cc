@@ -112,6 +112,13 @@ TEST_F(StudyPlanTest, RejectsReportTextInTuning) {
     tuning += run.labels.role == RunRole::kTuning ? 1 : 0;
   }
   EXPECT_EQ(tuning, 2U * 4 * 3);
+  // One rate is no choice: the frozen candidate is a point as well, a joint one would be nothing else.
+  options.rates = {0.006};
+  const auto untuned = MakeStudyPlan("rate-distortion", options);
+  ASSERT_TRUE(untuned.ok()) << untuned.status().ToString();
+  ASSERT_EQ(untuned->choices.size(), 4U);
+  for (const StudyChoice& choice : untuned->choices) EXPECT_EQ(choice.setting.find("joint"), std::string::npos);
+  EXPECT_EQ(untuned->runs.size(), plan->runs.size() - 2U * 4 * 3 + 4);
   options.select_text.clear();
   EXPECT_EQ(MakeStudyPlan("rate-distortion", options).status().code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(MakeStudyPlan("rate", options).status().code(), StatusCode::kInvalidArgument);

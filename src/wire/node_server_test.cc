@@ -319,8 +319,13 @@ TEST_F(NodeServerTest, RejectsNewSessionsWhileItDrainsAndFinishesTheOld) {
   const auto outcome = test.head->Generate(request, [&](const SampledToken&) {
     if (++seen == 3) {
       drain = std::thread([&] { EXPECT_TRUE(node_.server->Drain(20)); });
-      std::this_thread::sleep_for(std::chrono::milliseconds(100));
-      EXPECT_EQ(EndOf(SoundHello()).code(), StatusCode::kUnavailable);
+      Status refused;
+      for (int i = 0; i < 500 && refused.code() != StatusCode::kUnavailable; ++i) {  // until the thread has begun
+        RawClient client(node_.server->address());
+        client.Say(SoundHello());
+        if (!client.Read().has_welcome()) refused = client.End();
+      }
+      EXPECT_NE(refused.message().find("is stopping"), std::string::npos) << refused.ToString();
     }
     return true;
   });

@@ -2,6 +2,8 @@
 // that won there is measured on the report text as that lambda's point, so that nothing is trained twice. Joint runs
 // are trained again, because a point needs a reference model that candidates do not train; with one rate to choose from
 // they are points alone.
+#include <map>
+
 #include "study/plan_builder.h"
 
 namespace sluice {
@@ -42,7 +44,8 @@ void AddSteps(PlanBuilder& builder, const std::string& basis, int64_t cut, const
 }
 
 // All lambdas and seeds of one preset and mode, and the choice of their learning rate at the tuned lambda.
-void AddCurve(PlanBuilder& builder, LearnedRun run, double tuned_lambda) {
+// `references`: by seed, the joint run beside which the model alone was trained; curves of one rate share it.
+void AddCurve(PlanBuilder& builder, LearnedRun run, double tuned_lambda, std::map<int64_t, std::string>& references) {
   const StudyOptions& options = builder.options();
   const std::vector<double> rates = OrDefault(options.rates, kLearningRates);
   const bool joint = run.mode == "joint";
@@ -53,10 +56,10 @@ void AddCurve(PlanBuilder& builder, LearnedRun run, double tuned_lambda) {
     run.lambda = tuned_lambda;
     choice = builder.AddTuning(run, rates);
     run.rate = "{choice:" + choice + "}";
+    references.clear();
   }
   for (int64_t seed = 1; seed <= options.seeds; ++seed) {
     run.seed = static_cast<uint64_t>(seed);
-    run.reference.clear();
     for (const double lambda : OrDefault(options.lambdas, kLambdas)) {
       run.lambda = lambda;
       run.baselines = seed == 1 && run.preset == "paper";
@@ -64,8 +67,9 @@ void AddCurve(PlanBuilder& builder, LearnedRun run, double tuned_lambda) {
         builder.AddBest(run, choice);
         continue;
       }
+      run.reference = references[seed];
       const std::string name = builder.AddLearned(run);
-      if (joint && run.reference.empty()) run.reference = name;
+      if (joint && run.reference.empty()) references[seed] = name;
     }
   }
 }
@@ -80,8 +84,9 @@ Result<StudyPlan> PlanRateDistortion(PlanBuilder builder) {
   for (const std::string& codec : ComparedCodecs()) builder.AddPlain(codec, builder.cut());
   AddSteps(builder, "static", builder.cut(), OrDefault(options.steps_of_quantization, kQuantizationSteps));
   for (const std::string& mode : OrDefault(options.modes, {"frozen"})) {
+    std::map<int64_t, std::string> references;
     for (const std::string& preset : OrDefault(options.presets, {"paper", "fourier", "direct", "paper+"})) {
-      AddCurve(builder, {.preset = preset, .mode = mode, .cut = builder.cut()}, tuned);
+      AddCurve(builder, {.preset = preset, .mode = mode, .cut = builder.cut()}, tuned, references);
     }
   }
   return std::move(builder.plan());

@@ -119,6 +119,15 @@ TEST_F(StudyPlanTest, RejectsReportTextInTuning) {
   ASSERT_EQ(untuned->choices.size(), 4U);
   for (const StudyChoice& choice : untuned->choices) EXPECT_EQ(choice.setting.find("joint"), std::string::npos);
   EXPECT_EQ(untuned->runs.size(), plan->runs.size() - 2U * 4 * 3 + 4);
+  // The model is trained alone beside one joint run, and once for every rate that presets chose for themselves.
+  const auto references = [](const StudyPlan& of) {
+    return std::count_if(of.runs.begin(), of.runs.end(), [](const StudyRun& run) {
+      return run.labels.mode == "joint" && run.labels.role == RunRole::kPoint &&
+             std::find(run.train.begin(), run.train.end(), "--no-reference") == run.train.end();
+    });
+  };
+  EXPECT_EQ(references(*untuned), 1);
+  EXPECT_EQ(references(*plan), 4);
   options.select_text.clear();
   EXPECT_EQ(MakeStudyPlan("rate-distortion", options).status().code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(MakeStudyPlan("rate", options).status().code(), StatusCode::kInvalidArgument);

@@ -1,8 +1,8 @@
 // Products of a dense float matrix with a few or many vectors, one source for every instruction set.
 //
-// As in the integer kernels a tile of sums stays in registers while a panel passes: six tokens by sixteen rows keep
-// both multipliers of a core busy, since each sum is touched again only after the others. One token has too few sums
-// for that, so it takes four panels at once.
+// As in the integer kernels a tile of sums stays in registers while a panel passes: twelve sums of six or twelve tokens
+// and sixteen rows keep both multipliers of a core busy, since each sum is touched again only after the others. One
+// token has too few sums for that, so it takes four panels at once.
 #include "simd/float_kernels.h"
 
 #include <algorithm>
@@ -30,24 +30,26 @@ namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-using DF = hn::CappedTag<float, 8>;
+using DF = hn::CappedTag<float, FloatPanels::kRows>;
 using V = hn::Vec<DF>;
 
-constexpr size_t kLanes = HWY_MAX_BYTES >= 32 ? 8 : 4;
+constexpr size_t kLanes = HWY_MAX_BYTES / sizeof(float);
 /// Vectors of sums of one token in a tile of one panel; a panel has one or two tiles.
-constexpr size_t kTileVectors = 2;
+constexpr size_t kTileVectors = kLanes == FloatPanels::kRows ? 1 : 2;
 constexpr size_t kTileRows = kTileVectors * kLanes;
 /// Tokens of a tile: its sums fill most of the registers.
-constexpr size_t kTileTokens = HWY_MAX_BYTES >= 32 ? 6 : 4;
+constexpr size_t kTileTokens = kTileVectors == 1 ? 12 : kLanes == 8 ? 6 : 4;
+/// Tokens of the tiles after the last whole one.
+constexpr size_t kFewTokens = kTileVectors == 1 ? 4 : 2;
 /// Tokens of a block: their inputs stay in the second-level cache while panel after panel passes.
-constexpr size_t kBlockTokens = 16 * kTileTokens;
+constexpr size_t kBlockTokens = 96;
 /// Panels at once for a single token.
 constexpr size_t kManyPanels = 4;
 
 /// Ties a sum to one register here, as in the integer kernels.
 HWY_INLINE void KeepInPlace([[maybe_unused]] V& sum) {
 #if HWY_ARCH_X86
-  asm volatile("" : "+x"(sum.raw));
+  asm volatile("" : "+v"(sum.raw));
 #endif
 }
 
@@ -114,8 +116,8 @@ HWY_INLINE void Panel(const FloatProduct& product, size_t panel, size_t begin, s
     const float* const weights = product.matrix.data() + panel * product.matrix.cols() + part;
     size_t token = begin;
     for (; token + kTileTokens <= end; token += kTileTokens) TileOfRows<kTileTokens>(product, weights, row, token);
-    for (; token + 2 <= end; token += 2) TileOfRows<2>(product, weights, row, token);
-    if (token < end) TileOfRows<1>(product, weights, row, token);
+    for (; token + kFewTokens <= end; token += kFewTokens) TileOfRows<kFewTokens>(product, weights, row, token);
+    for (; token < end; ++token) TileOfRows<1>(product, weights, row, token);
   }
 }
 
@@ -139,7 +141,7 @@ void Multiply(const FloatProduct& product) {
 
 size_t Nearest(const float* products, const float* squares, size_t count) {
   const DF d;
-  constexpr size_t kChains = 4, kStep = kChains * kLanes;
+  constexpr size_t kStep = 32, kChains = kStep / kLanes;
   if (count < kStep) return PlainFloatKernels().nearest(products, squares, count);
   const V two = hn::Set(d, 2.0f);
   const auto score = [&](size_t at) {
@@ -152,7 +154,8 @@ size_t Nearest(const float* products, const float* squares, size_t count) {
     const size_t at = std::min(i, count - kStep);
     for (size_t k = 0; k < kChains; ++k) most[k] = hn::Max(most[k], score(at + k * kLanes));
   }
-  const V best = hn::MaxOfLanes(d, hn::Max(hn::Max(most[0], most[1]), hn::Max(most[2], most[3])));
+  for (size_t k = 1; k < kChains; ++k) most[0] = hn::Max(most[0], most[k]);
+  const V best = hn::MaxOfLanes(d, most[0]);
   for (size_t at = 0;; at = std::min(at + kLanes, count - kLanes)) {
     const intptr_t lane = hn::FindFirstTrue(d, hn::Eq(score(at), best));
     if (lane >= 0) return at + static_cast<size_t>(lane);
@@ -176,7 +179,7 @@ namespace sluice {
 namespace {
 
 constexpr TargetCandidate<FloatKernels> kCandidates[] = {
-    SLUICE_TARGET_CANDIDATES(TargetFloatKernels, PlainFloatKernels)};
+    SLUICE_TARGET_CANDIDATES(TargetFloatKernels, PlainFloatKernels, true)};
 
 }  // namespace
 

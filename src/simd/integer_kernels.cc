@@ -32,18 +32,20 @@ namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-using DI16 = hn::CappedTag<int16_t, 16>;
+using DI16 = hn::CappedTag<int16_t, 2 * kPanelRows>;
 using DI32 = hn::Repartition<int32_t, DI16>;
 using DI8 = hn::Rebind<int8_t, DI16>;
 using V32 = hn::Vec<DI32>;
 
-constexpr size_t kVectorRows = HWY_MAX_BYTES >= 32 ? 8 : 4;
+constexpr size_t kVectorRows = HWY_MAX_BYTES / sizeof(int32_t);
 /// Vectors of sums of one token in a tile; a panel has one or two tiles.
-constexpr size_t kTileVectors = 2;
+constexpr size_t kTileVectors = kVectorRows == kPanelRows ? 1 : 2;
 /// Tokens of a tile: its sums fill most of the registers.
-constexpr size_t kTileTokens = HWY_MAX_BYTES >= 32 ? 6 : 4;
+constexpr size_t kTileTokens = kTileVectors == 1 ? 12 : kVectorRows == 8 ? 6 : 4;
+/// Tokens of the tiles after the last whole one.
+constexpr size_t kFewTokens = kTileVectors == 1 ? 4 : 2;
 /// Tokens of a block: their inputs stay in the second-level cache while panel after panel passes.
-constexpr size_t kBlockTokens = 16 * kTileTokens;
+constexpr size_t kBlockTokens = 96;
 
 /// Two inputs for every row.
 HWY_INLINE hn::Vec<DI16> BroadcastPair(const int16_t* inputs) {
@@ -56,7 +58,7 @@ HWY_INLINE hn::Vec<DI16> BroadcastPair(const int16_t* inputs) {
 /// enough registers.
 HWY_INLINE void KeepInPlace([[maybe_unused]] V32& sum) {
 #if HWY_ARCH_X86
-  asm volatile("" : "+x"(sum.raw));
+  asm volatile("" : "+v"(sum.raw));
 #endif
 }
 
@@ -100,8 +102,8 @@ HWY_INLINE void Panel(const IntegerProduct& product, size_t row, size_t begin, s
     const int8_t* const weights = panel + part * kColumnStep;
     size_t token = begin;
     for (; token + kTileTokens <= end; token += kTileTokens) Tile<kTileTokens>(product, weights, row + part, token);
-    for (; token + 2 <= end; token += 2) Tile<2>(product, weights, row + part, token);
-    if (token < end) Tile<1>(product, weights, row + part, token);
+    for (; token + kFewTokens <= end; token += kFewTokens) Tile<kFewTokens>(product, weights, row + part, token);
+    for (; token < end; ++token) Tile<1>(product, weights, row + part, token);
   }
 }
 
@@ -142,7 +144,7 @@ namespace sluice {
 namespace {
 
 constexpr TargetCandidate<IntegerKernels> kCandidates[] = {
-    SLUICE_TARGET_CANDIDATES(TargetIntegerKernels, PlainIntegerKernels)};
+    SLUICE_TARGET_CANDIDATES(TargetIntegerKernels, PlainIntegerKernels, true)};
 
 }  // namespace
 

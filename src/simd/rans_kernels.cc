@@ -348,7 +348,10 @@ HWY_AFTER_NAMESPACE();
 namespace sluice {
 namespace {
 
-constexpr TargetCandidate<RansKernels> kCandidates[] = {SLUICE_TARGET_CANDIDATES(TargetKernels, PlainRansKernels)};
+// Its lanes look states up in tables one by one, which wider vectors do no faster (bench_rans).
+constexpr bool kChooseAvx512 = false;
+constexpr TargetCandidate<RansKernels> kCandidates[] = {
+    SLUICE_TARGET_CANDIDATES(TargetKernels, PlainRansKernels, kChooseAvx512)};
 
 }  // namespace
 

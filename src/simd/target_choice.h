@@ -9,13 +9,13 @@
 
 namespace sluice {
 
-/// The kernels of one instruction set, and whether the default choice may take them: AVX-512 is compiled and tested
-/// where there is a CPU for it, but is not chosen.
+/// The kernels of one instruction set, and whether the default choice may take them: where AVX-512 was measured to be
+/// no faster than AVX2 it is compiled and tested, but not chosen.
 template <typename Kernels>
 struct TargetCandidate {
   int64_t target;  ///< of Highway; 0 is plain C++
   const Kernels& (*kernels)();
-  bool proven;
+  bool chosen;
 
   bool Available() const {
     if (target == 0) return true;
@@ -27,11 +27,11 @@ struct TargetCandidate {
   }
 };
 
-/// The first that this CPU has and that is proven. Needs: candidates from the best to the least, plain C++ last.
+/// The first that this CPU has and that may be chosen. Needs: candidates from the best to the least, plain C++ last.
 template <typename Kernels>
 const Kernels& ChooseKernels(std::span<const TargetCandidate<Kernels>> candidates) {
   for (const auto& candidate : candidates) {
-    if (candidate.proven && candidate.Available()) return candidate.kernels();
+    if (candidate.chosen && candidate.Available()) return candidate.kernels();
   }
   return candidates.back().kernels();
 }
@@ -49,16 +49,17 @@ std::vector<Kernels> ListKernels(std::span<const TargetCandidate<Kernels>> candi
 }  // namespace sluice
 
 // The candidates of a source file that Highway compiled once for every target, from the best to the least: FUNCTION
-// gives a target's kernels, PLAIN those of plain C++. For use after the last pass. AVX-512 is not proven.
+// gives a target's kernels, PLAIN those of plain C++, AVX512 says whether its kernels are chosen. For use after the
+// last pass.
 #if HWY_TARGETS & HWY_AVX3_DL
-#define SLUICE_FOR_AVX3_DL(FUNCTION) {HWY_AVX3_DL, N_AVX3_DL::FUNCTION, false},
+#define SLUICE_FOR_AVX3_DL(FUNCTION, AVX512) {HWY_AVX3_DL, N_AVX3_DL::FUNCTION, AVX512},
 #else
-#define SLUICE_FOR_AVX3_DL(FUNCTION)
+#define SLUICE_FOR_AVX3_DL(FUNCTION, AVX512)
 #endif
 #if HWY_TARGETS & HWY_AVX3
-#define SLUICE_FOR_AVX3(FUNCTION) {HWY_AVX3, N_AVX3::FUNCTION, false},
+#define SLUICE_FOR_AVX3(FUNCTION, AVX512) {HWY_AVX3, N_AVX3::FUNCTION, AVX512},
 #else
-#define SLUICE_FOR_AVX3(FUNCTION)
+#define SLUICE_FOR_AVX3(FUNCTION, AVX512)
 #endif
 #if HWY_TARGETS & HWY_AVX2
 #define SLUICE_FOR_AVX2(FUNCTION) {HWY_AVX2, N_AVX2::FUNCTION, true},
@@ -80,10 +81,10 @@ std::vector<Kernels> ListKernels(std::span<const TargetCandidate<Kernels>> candi
 #else
 #define SLUICE_FOR_NEON(FUNCTION)
 #endif
-#define SLUICE_TARGET_CANDIDATES(FUNCTION, PLAIN) \
-  SLUICE_FOR_AVX3_DL(FUNCTION)                    \
-  SLUICE_FOR_AVX3(FUNCTION)                       \
-  SLUICE_FOR_AVX2(FUNCTION)                       \
+#define SLUICE_TARGET_CANDIDATES(FUNCTION, PLAIN, AVX512) \
+  SLUICE_FOR_AVX3_DL(FUNCTION, AVX512)                    \
+  SLUICE_FOR_AVX3(FUNCTION, AVX512)                       \
+  SLUICE_FOR_AVX2(FUNCTION)                               \
   SLUICE_FOR_SSE4(FUNCTION) SLUICE_FOR_SSSE3(FUNCTION) SLUICE_FOR_NEON(FUNCTION) { 0, PLAIN, true }
 
 #endif  // SLUICE_SIMD_TARGET_CHOICE_H_

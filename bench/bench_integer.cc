@@ -13,29 +13,43 @@
 namespace sluice {
 namespace {
 
-/// Billions of 16-bit multiply-adds a second in registers; 0 where there is no such loop.
-double PeakRate() {
+/// Billions of 16-bit multiply-adds a second in registers of 256 or 512 bits; 0 where there is no such loop.
+double PeakRate(bool wide) {
 #if defined(__x86_64__)
-  if (!__builtin_cpu_supports("avx2")) return 0;
-  constexpr int kRounds = 1'000'000, kProducts = 12, kWidth = 16;
+  if (wide ? !__builtin_cpu_supports("avx512bw") : !__builtin_cpu_supports("avx2")) return 0;
+  constexpr int kRounds = 1'000'000, kProducts = 12;
   const double begin = ThreadSeconds();
   for (int i = 0; i < kRounds; ++i) {
     // Twelve sums, so that none waits for its own last addition.
-    asm volatile(
-#define SLUICE_STEP(sum, product) \
-  "vpmaddwd %%ymm14, %%ymm15, %%ymm" product "\n\tvpaddd %%ymm" product ", %%ymm" sum ", %%ymm" sum "\n\t"
-        SLUICE_STEP("0", "12") SLUICE_STEP("1", "13") SLUICE_STEP("2", "12") SLUICE_STEP("3", "13")
-            SLUICE_STEP("4", "12") SLUICE_STEP("5", "13") SLUICE_STEP("6", "12") SLUICE_STEP("7", "13")
-                SLUICE_STEP("8", "12") SLUICE_STEP("9", "13") SLUICE_STEP("10", "12") SLUICE_STEP("11", "13")
+#define SLUICE_STEP(r, sum, product) \
+  "vpmaddwd %%" r "14, %%" r "15, %%" r product "\n\tvpaddd %%" r product ", %%" r sum ", %%" r sum "\n\t"
+#define SLUICE_STEPS(r)                                                                                       \
+  SLUICE_STEP(r, "0", "12")                                                                                   \
+  SLUICE_STEP(r, "1", "13") SLUICE_STEP(r, "2", "12") SLUICE_STEP(r, "3", "13") SLUICE_STEP(r, "4", "12")     \
+      SLUICE_STEP(r, "5", "13") SLUICE_STEP(r, "6", "12") SLUICE_STEP(r, "7", "13") SLUICE_STEP(r, "8", "12") \
+          SLUICE_STEP(r, "9", "13") SLUICE_STEP(r, "10", "12") SLUICE_STEP(r, "11", "13")
+#define SLUICE_REGISTERS                                                                                              \
+  "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", \
+      "xmm14", "xmm15"
+    if (wide) {
+      asm volatile(SLUICE_STEPS("zmm")::: SLUICE_REGISTERS);
+    } else {
+      asm volatile(SLUICE_STEPS("ymm")::: SLUICE_REGISTERS);
+    }
+#undef SLUICE_REGISTERS
+#undef SLUICE_STEPS
 #undef SLUICE_STEP
-                    ::
-                        : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
-                          "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
   }
-  return 1e-9 * kRounds * kProducts * kWidth / (ThreadSeconds() - begin);
+  return 1e-9 * kRounds * kProducts * (wide ? 32 : 16) / (ThreadSeconds() - begin);
 #else
   return 0;
 #endif
+}
+
+double MedianPeakRate(bool wide, int rounds) {
+  std::vector<double> peaks;
+  for (int i = 0; i < rounds; ++i) peaks.push_back(PeakRate(wide));
+  return Median(peaks);
 }
 
 /// Seconds of one product, the median of `rounds`.
@@ -65,13 +79,13 @@ int Main(int argc, char** argv) {
   CLI::App app("Integer matrix products, one core: 8-bit weights, 16-bit inputs, 32-bit sums");
   app.add_option("--rounds", rounds, "rounds, of which the median counts")->check(CLI::Range(1, 1000));
   CLI11_PARSE(app, argc, argv);
-  std::vector<double> peaks;
-  for (int i = 0; i < rounds; ++i) peaks.push_back(PeakRate());
-  const double peak = Median(peaks);
-  fmt::print(
-      "{}, load {:.1f}; peak in registers {:.1f} G multiply-adds/s\n\n{:<8} {:>6} {:>8} {:>7} {:>9} {:>8} {:>13}\n",
-      Processor(), LoadAverage(), peak, "kernels", "rows", "columns", "tokens", "G madd/s", "of peak", "GB/s weights");
+  const double peak_256 = MedianPeakRate(false, rounds), peak_512 = MedianPeakRate(true, rounds);
+  fmt::print("{}, load {:.1f}; peak in registers of 256 bits {:.1f}, of 512 bits {:.1f} G multiply-adds/s\n\n",
+             Processor(), LoadAverage(), peak_256, peak_512);
+  fmt::print("{:<8} {:>6} {:>8} {:>7} {:>9} {:>8} {:>13}\n", "kernels", "rows", "columns", "tokens", "G madd/s",
+             "of peak", "GB/s weights");
   for (const IntegerKernels& kernels : AllIntegerKernels()) {
+    const double peak = kernels.name.starts_with("AVX3") ? peak_512 : peak_256;
     for (const auto& [rows, columns] : {std::pair<size_t, size_t>{192, 768}, {768, 192}, {1536, 192}, {64, 64}}) {
       for (const size_t tokens : {1, 64, 1024}) {
         const double seconds = TimeProduct(kernels, rows, columns, tokens, rounds);

@@ -1,8 +1,8 @@
 // Products of a dense float matrix with a few or many vectors, one source for every instruction set.
 //
-// As in the integer kernels a tile of sums stays in registers while a panel passes: twelve sums of six or twelve tokens
-// and sixteen rows keep both multipliers of a core busy, since each sum is touched again only after the others. One
-// token has too few sums for that, so it takes four panels at once.
+// As in the integer kernels a tile of sums stays in registers while a panel passes: six tokens by two vectors of
+// rows keep both multipliers of a core busy, since each sum is touched again only after the others. One token has too
+// few sums for that, so it takes four panels at once.
 #include "simd/float_kernels.h"
 
 #include <algorithm>
@@ -36,13 +36,13 @@ using V = hn::Vec<DF>;
 constexpr size_t kLanes = HWY_MAX_BYTES / sizeof(float);
 /// Vectors of sums of one token in a tile of one panel; a panel has one or two tiles.
 constexpr size_t kTileVectors = kLanes == FloatPanels::kRows ? 1 : 2;
+/// Panels of a tile: two where one vector is a panel, since an input that is broadcast costs as much as a product.
+constexpr size_t kTilePanels = kTileVectors == 1 ? 2 : 1;
 constexpr size_t kTileRows = kTileVectors * kLanes;
 /// Tokens of a tile: its sums fill most of the registers.
-constexpr size_t kTileTokens = kTileVectors == 1 ? 12 : kLanes == 8 ? 6 : 4;
-/// Tokens of the tiles after the last whole one.
-constexpr size_t kFewTokens = kTileVectors == 1 ? 4 : 2;
+constexpr size_t kTileTokens = HWY_MAX_BYTES >= 32 ? 6 : 4;
 /// Tokens of a block: their inputs stay in the second-level cache while panel after panel passes.
-constexpr size_t kBlockTokens = 96;
+constexpr size_t kBlockTokens = 16 * kTileTokens;
 /// Panels at once for a single token.
 constexpr size_t kManyPanels = 4;
 
@@ -92,13 +92,13 @@ HWY_INLINE void Tile(const FloatProduct& product, const float* HWY_RESTRICT weig
   }
 }
 
-/// Rows that end within a tile: its sums go through a buffer.
-template <size_t kTokens>
+/// Rows that end within a tile go through a buffer. Needs: whole panels if there are several.
+template <size_t kTokens, size_t kPanels>
 HWY_INLINE void TileOfRows(const FloatProduct& product, const float* weights, size_t row, size_t token) {
   const float* const inputs = product.inputs + token * product.input_stride;
   float* const outputs = product.outputs + token * product.output_stride + row;
-  if (row + kTileRows <= product.matrix.rows()) {
-    Tile<kTokens, 1>(product, weights, inputs, {outputs, product.output_stride});
+  if (kPanels > 1 || row + kTileRows <= product.matrix.rows()) {
+    Tile<kTokens, kPanels>(product, weights, inputs, {outputs, product.output_stride});
     return;
   }
   std::array<float, kTokens * kTileRows> sums;
@@ -108,16 +108,19 @@ HWY_INLINE void TileOfRows(const FloatProduct& product, const float* weights, si
   }
 }
 
-/// One panel's part of the tokens [begin, end).
-HWY_INLINE void Panel(const FloatProduct& product, size_t panel, size_t begin, size_t end) {
+/// The part of one or more panels in the tokens [begin, end).
+template <size_t kPanels>
+HWY_INLINE void Panels(const FloatProduct& product, size_t panel, size_t begin, size_t end) {
   for (size_t part = 0; part < FloatPanels::kRows; part += kTileRows) {
     const size_t row = panel + part;
     if (row >= product.matrix.rows()) return;
     const float* const weights = product.matrix.data() + panel * product.matrix.cols() + part;
     size_t token = begin;
-    for (; token + kTileTokens <= end; token += kTileTokens) TileOfRows<kTileTokens>(product, weights, row, token);
-    for (; token + kFewTokens <= end; token += kFewTokens) TileOfRows<kFewTokens>(product, weights, row, token);
-    for (; token < end; ++token) TileOfRows<1>(product, weights, row, token);
+    for (; token + kTileTokens <= end; token += kTileTokens) {
+      TileOfRows<kTileTokens, kPanels>(product, weights, row, token);
+    }
+    for (; token + 2 <= end; token += 2) TileOfRows<2, kPanels>(product, weights, row, token);
+    if (token < end) TileOfRows<1, kPanels>(product, weights, row, token);
   }
 }
 
@@ -135,7 +138,10 @@ void Multiply(const FloatProduct& product) {
   }
   for (size_t begin = 0; begin < product.tokens; begin += kBlockTokens) {
     const size_t end = std::min(begin + kBlockTokens, product.tokens);
-    for (size_t row = first; row < rows; row += FloatPanels::kRows) Panel(product, row, begin, end);
+    constexpr size_t kRows = kTilePanels * FloatPanels::kRows;
+    size_t row = first;
+    for (; row + kRows <= rows; row += kRows) Panels<kTilePanels>(product, row, begin, end);
+    for (; row < rows; row += FloatPanels::kRows) Panels<1>(product, row, begin, end);
   }
 }
 

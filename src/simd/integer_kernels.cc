@@ -40,12 +40,12 @@ using V32 = hn::Vec<DI32>;
 constexpr size_t kVectorRows = HWY_MAX_BYTES / sizeof(int32_t);
 /// Vectors of sums of one token in a tile; a panel has one or two tiles.
 constexpr size_t kTileVectors = kVectorRows == kPanelRows ? 1 : 2;
+/// Panels of a tile: two where one vector is a panel, since an input that is broadcast costs as much as a product.
+constexpr size_t kTilePanels = kTileVectors == 1 ? 2 : 1;
 /// Tokens of a tile: its sums fill most of the registers.
-constexpr size_t kTileTokens = kTileVectors == 1 ? 12 : kVectorRows == 8 ? 6 : 4;
-/// Tokens of the tiles after the last whole one.
-constexpr size_t kFewTokens = kTileVectors == 1 ? 4 : 2;
+constexpr size_t kTileTokens = HWY_MAX_BYTES >= 32 ? 6 : 4;
 /// Tokens of a block: their inputs stay in the second-level cache while panel after panel passes.
-constexpr size_t kBlockTokens = 96;
+constexpr size_t kBlockTokens = 16 * kTileTokens;
 
 /// Two inputs for every row.
 HWY_INLINE hn::Vec<DI16> BroadcastPair(const int16_t* inputs) {
@@ -62,55 +62,65 @@ HWY_INLINE void KeepInPlace([[maybe_unused]] V32& sum) {
 #endif
 }
 
-template <size_t kTokens>
+template <size_t kTokens, size_t kPanels>
 HWY_INLINE void Tile(const IntegerProduct& product, const int8_t* HWY_RESTRICT weights, size_t row, size_t token) {
   const DI16 d16;
   const DI32 d32;
-  V32 even[kTokens][kTileVectors], odd[kTokens][kTileVectors];
+  constexpr size_t kSums = kPanels * kTileVectors;
+  V32 even[kTokens][kSums], odd[kTokens][kSums];
   for (size_t t = 0; t < kTokens; ++t) {
-    for (size_t v = 0; v < kTileVectors; ++v) even[t][v] = odd[t][v] = hn::Zero(d32);
+    for (size_t v = 0; v < kSums; ++v) even[t][v] = odd[t][v] = hn::Zero(d32);
   }
-  const size_t columns = product.weights.padded_columns();
+  const size_t columns = product.weights.padded_columns(), panel = columns * kPanelRows;
   const size_t stride = product.input_stride;
   const int16_t* HWY_RESTRICT const inputs = product.inputs + token * stride;
   for (size_t column = 0; column < columns; column += kColumnStep, weights += kPanelRows * kColumnStep) {
-    hn::Vec<DI16> weight[kTileVectors];
-    for (size_t v = 0; v < kTileVectors; ++v) {
-      weight[v] = hn::PromoteTo(d16, hn::LoadU(DI8(), weights + v * kVectorRows * kColumnStep));
+    hn::Vec<DI16> weight[kSums];
+    for (size_t v = 0; v < kSums; ++v) {
+      const size_t at = v / kTileVectors * panel + v % kTileVectors * kVectorRows * kColumnStep;
+      weight[v] = hn::PromoteTo(d16, hn::LoadU(DI8(), weights + at));
     }
     for (size_t t = 0; t < kTokens; ++t) {
       const hn::Vec<DI16> pair = BroadcastPair(inputs + t * stride + column);
-      for (size_t v = 0; v < kTileVectors; ++v) {
+      for (size_t v = 0; v < kSums; ++v) {
         even[t][v] = hn::ReorderWidenMulAccumulate(d32, pair, weight[v], even[t][v], odd[t][v]);
         KeepInPlace(even[t][v]);
       }
     }
   }
   for (size_t t = 0; t < kTokens; ++t) {
-    for (size_t v = 0; v < kTileVectors; ++v) {
-      int32_t* const sums = product.sums + (token + t) * product.sum_stride + row + v * kVectorRows;
+    for (size_t v = 0; v < kSums; ++v) {
+      const size_t at = row + v / kTileVectors * kPanelRows + v % kTileVectors * kVectorRows;
+      int32_t* const sums = product.sums + (token + t) * product.sum_stride + at;
       const V32 sum = hn::RearrangeToOddPlusEven(even[t][v], odd[t][v]);
       hn::StoreU(product.add ? hn::Add(hn::LoadU(d32, sums), sum) : sum, d32, sums);
     }
   }
 }
 
-/// One panel's part of the tokens [begin, end).
-HWY_INLINE void Panel(const IntegerProduct& product, size_t row, size_t begin, size_t end) {
+/// The part of one or more panels in the tokens [begin, end).
+template <size_t kPanels>
+HWY_INLINE void Panels(const IntegerProduct& product, size_t row, size_t begin, size_t end) {
   const int8_t* const panel = product.weights.data() + row * product.weights.padded_columns();
   for (size_t part = 0; part < kPanelRows; part += kTileVectors * kVectorRows) {
     const int8_t* const weights = panel + part * kColumnStep;
     size_t token = begin;
-    for (; token + kTileTokens <= end; token += kTileTokens) Tile<kTileTokens>(product, weights, row + part, token);
-    for (; token + kFewTokens <= end; token += kFewTokens) Tile<kFewTokens>(product, weights, row + part, token);
-    for (; token < end; ++token) Tile<1>(product, weights, row + part, token);
+    for (; token + kTileTokens <= end; token += kTileTokens) {
+      Tile<kTileTokens, kPanels>(product, weights, row + part, token);
+    }
+    for (; token + 2 <= end; token += 2) Tile<2, kPanels>(product, weights, row + part, token);
+    if (token < end) Tile<1, kPanels>(product, weights, row + part, token);
   }
 }
 
 void Multiply(const IntegerProduct& product) {
+  const size_t rows = product.weights.padded_rows();
   for (size_t begin = 0; begin < product.tokens; begin += kBlockTokens) {
     const size_t end = std::min(begin + kBlockTokens, product.tokens);
-    for (size_t row = 0; row < product.weights.padded_rows(); row += kPanelRows) Panel(product, row, begin, end);
+    constexpr size_t kRows = kTilePanels * kPanelRows;
+    size_t row = 0;
+    for (; row + kRows <= rows; row += kRows) Panels<kTilePanels>(product, row, begin, end);
+    for (; row < rows; row += kPanelRows) Panels<1>(product, row, begin, end);
   }
 }
 

@@ -122,6 +122,12 @@ SLUICE_VECTOR_CLONES void MoveNarrowLatents(Latents from, const float* __restric
   }
 }
 
+SLUICE_VECTOR_CLONES int32_t LargestOf(const uint8_t* scales, size_t count) {
+  uint8_t most = 0;
+  for (size_t i = 0; i < count; ++i) most = std::max(most, scales[i]);
+  return most;
+}
+
 SLUICE_VECTOR_CLONES void AddOffset(const float* offset, size_t count, float* values) {
   for (size_t i = 0; i < count; ++i) values[i] += offset[i];
 }
@@ -329,7 +335,7 @@ void ContextFloats::MoveToCentroids(const int32_t* latents, const int32_t* mean_
   for (size_t begin = 0; begin < width(); begin += kPiece) {
     const size_t count = std::min(kPiece, width() - begin);
     const Latents piece = {latents + begin, mean_q4 + begin, scales + begin, centroid_.data() + begin, count};
-    if (*std::max_element(scales + begin, scales + begin + count) < narrow) {
+    if (LargestOf(scales + begin, count) < narrow) {
       MoveNarrowLatents(piece, shifts_.data(), moved.data());
     } else {
       MoveLatents(piece, tables, moved.data());

@@ -48,8 +48,8 @@ format:
 	git ls-files '*.cc' '*.h' | xargs clang-format -i
 
 tidy: deps
-	cmake --preset asan
-	git ls-files 'src/*.cc' | grep -Ev '^src/(backbone|neural|train|study|cli/torch)/' | xargs clang-tidy -p build/asan --quiet
+	cmake --preset asan -B build/tidy -DSLUICE_UNITY=OFF
+	git ls-files 'src/*.cc' | grep -Ev '^src/(backbone|neural|train|study|cli/torch)/' | xargs clang-tidy -p build/tidy --quiet
 
 sanitize: deps
 	JOBS=$(JOBS) tools/run_tests.sh asan tsan

@@ -36,13 +36,18 @@ inline double LoadAverage() {
   return load;
 }
 
-/// The processor's name.
+/// The first processor's name with its family and model, which tell apart what virtual machines give one name to.
 inline std::string Processor() {
   std::ifstream cpu("/proc/cpuinfo");
-  for (std::string line; std::getline(cpu, line);) {
-    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
+  std::string name, family, model;
+  for (std::string line; std::getline(cpu, line) && !line.empty();) {
+    const std::string value = line.substr(std::min(line.find(':') + 2, line.size()));
+    if (line.starts_with("model name")) name = value;
+    if (line.starts_with("cpu family")) family = value;
+    if (line.starts_with("model\t")) model = value;
   }
-  return "unknown processor";
+  if (name.empty()) return "unknown processor";
+  return family.empty() ? name : name + " (family " + family + ", model " + model + ")";
 }
 
 }  // namespace sluice

@@ -54,7 +54,8 @@ function(sluice_room name)
 endfunction()
 
 # Several files of a target in one compilation: with libtorch, JSON or a test framework headers take most of the time.
-# What a file keeps to itself then needs a name that its neighbours do not use; the compiler says where one is taken.
+# What a file keeps to itself then needs a name that its neighbours do not use; the compiler says where one is taken,
+# but for functions of one name and different parameters, which become overloads.
 function(sluice_unity target)
   if(SLUICE_UNITY)
     set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)

@@ -11,7 +11,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The folder of the program or library that this code was linked into.
+// The folder of the program or library that this code was linked into; empty where the system does not say.
 fs::path OwnFolder() {
   Dl_info info{};
   link_map* map = nullptr;
@@ -30,6 +30,7 @@ fs::path OwnFolder() {
 Result<void*> LoadSharedPart(const std::string& file, int flags) {
   std::string tried;
   const fs::path folder = OwnFolder();
+  if (folder.empty()) return Unsupported(fmt::format("{}: where this program is cannot be told", file));
   for (const char* place : {".", "../lib", "../lib/x86_64-linux-gnu", "../lib/aarch64-linux-gnu"}) {
     const fs::path path = (folder / place / file).lexically_normal();
     tried += "\n  " + path.string();

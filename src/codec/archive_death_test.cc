@@ -65,7 +65,10 @@ TEST(ArchiveDeathTest, RoundTripsWhatWasCompleteWhenItsWriterWasKilled) {
     ASSERT_EQ(pipe(added), 0);
     const pid_t child = fork();
     ASSERT_GE(child, 0);
-    if (child == 0) WriteForEver(path, header, added[1]);
+    if (child == 0) {
+      close(added[0]);  // without a reader it ends
+      WriteForEver(path, header, added[1]);
+    }
     close(added[1]);
     const uint64_t chunks = random() % 8;
     char byte = 0;

@@ -39,7 +39,7 @@ constexpr size_t kTileVectors = kLanes == FloatPanels::kRows ? 1 : 2;
 /// Panels of a tile: two where one vector is a panel, since an input that is broadcast costs as much as a product.
 constexpr size_t kTilePanels = kTileVectors == 1 ? 2 : 1;
 constexpr size_t kTileRows = kTileVectors * kLanes;
-/// Tokens of a tile: its sums fill most of the registers.
+/// Tokens of a tile: its sums fill most of 16 registers; g++ finds no good order for more where there are 32.
 constexpr size_t kTileTokens = HWY_MAX_BYTES >= 32 ? 6 : 4;
 /// Tokens of a block: their inputs stay in the second-level cache while panel after panel passes.
 constexpr size_t kBlockTokens = 16 * kTileTokens;

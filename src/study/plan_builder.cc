@@ -32,8 +32,6 @@ std::string ShortVariant(const std::string& variant) {
 
 constexpr int64_t kMostStepsToLose = 50;
 
-std::string Number(double value) { return fmt::format("{:g}", value); }
-
 }  // namespace
 
 PlanBuilder::PlanBuilder(std::string study, const StudyOptions& options, const ModelShape& shape)
@@ -57,7 +55,7 @@ StudyRun PlanBuilder::Describe(const LearnedRun& run, RunRole role, const std::s
   StudyRun study_run;
   std::string variant = run.variant.empty() ? "" : "-" + ShortVariant(run.variant);
   study_run.name = FolderName(fmt::format("{}{}-{}-k{}-l{}-s{}{}", run.preset, variant, run.mode, run.cut,
-                                          Number(run.lambda), run.seed, suffix));
+                                          NumberText(run.lambda), run.seed, suffix));
   RunLabels& labels = study_run.labels;
   labels.role = role;
   labels.codec = run.preset;
@@ -95,7 +93,7 @@ std::string PlanBuilder::AddLearned(const LearnedRun& run, RunRole role) {
                  "--cut",
                  std::to_string(run.cut),
                  "--lambda",
-                 Number(run.lambda),
+                 NumberText(run.lambda),
                  "--seed",
                  std::to_string(run.seed),
                  "--steps",
@@ -152,12 +150,14 @@ std::string PlanBuilder::AddTuning(const LearnedRun& run, const std::vector<doub
   choice.distortion = run.mode == "joint" ? "cross_entropy_nats" : "kl_nats";
   for (const double rate : rates) {
     LearnedRun candidate = run;
-    candidate.rate = Number(rate);
+    candidate.rate = NumberText(rate);
     choice.candidates.emplace_back(candidate.rate, AddLearned(candidate, RunRole::kTuning));
   }
   plan_.choices.push_back(std::move(choice));
   return plan_.choices.back().name;
 }
+
+std::string NumberText(double value) { return fmt::format("{}", value); }
 
 std::vector<std::string> ComparedCodecs() {
   std::vector<std::string> specs;

@@ -71,6 +71,9 @@ std::vector<T> OrDefault(const std::vector<T>& given, std::vector<T> fallback) {
   return given.empty() ? std::move(fallback) : given;
 }
 
+/// As short as reads back to the same number: for names and arguments of runs.
+std::string NumberText(double value);
+
 /// Names of the register of plain codecs, without the uncompressed 32-bit one, and other levels and ranks of them.
 std::vector<std::string> ComparedCodecs();
 

@@ -2,6 +2,7 @@
 // that won there is measured on the report text as that lambda's point, so that nothing is trained twice. Joint runs
 // are trained again, because a point needs a reference model that candidates do not train; with one rate to choose from
 // they are points alone.
+#include <algorithm>
 #include <map>
 
 #include "study/plan_builder.h"
@@ -23,17 +24,10 @@ Status NeedTexts(const PlanBuilder& builder, bool train, bool select) {
   return OkStatus();
 }
 
-std::string Short(double value) {
-  std::string text = std::to_string(value);
-  while (text.back() == '0') text.pop_back();
-  if (text.back() == '.') text.pop_back();
-  return text;
-}
-
 // A codec that rounds to steps of the hidden state's deviation, with tables fitted on the training text.
 void AddSteps(PlanBuilder& builder, const std::string& basis, int64_t cut, const std::vector<double>& steps) {
   for (const double step : steps) {
-    const std::string codec = basis + ":" + Short(step);
+    const std::string codec = basis + ":" + NumberText(step);
     builder.AddPlain(codec, cut);
     StudyRun& run = builder.plan().runs.back();
     run.labels.role = RunRole::kPoint;
@@ -51,7 +45,7 @@ void AddCurve(PlanBuilder& builder, LearnedRun run, double tuned_lambda, std::ma
   const bool joint = run.mode == "joint";
   std::string choice;
   if (joint && rates.size() == 1) {
-    run.rate = Short(rates.front());
+    run.rate = NumberText(rates.front());
   } else {
     run.lambda = tuned_lambda;
     choice = builder.AddTuning(run, rates);
@@ -77,13 +71,15 @@ void AddCurve(PlanBuilder& builder, LearnedRun run, double tuned_lambda, std::ma
 }  // namespace
 
 Result<StudyPlan> PlanRateDistortion(PlanBuilder builder) {
-  SLUICE_RETURN_IF_ERROR(NeedTexts(builder, true, true));
   const StudyOptions& options = builder.options();
+  const std::vector<std::string> modes = OrDefault(options.modes, {"frozen"});
+  const bool joint_alone = std::all_of(modes.begin(), modes.end(), [](const auto& mode) { return mode == "joint"; });
+  SLUICE_RETURN_IF_ERROR(NeedTexts(builder, true, !joint_alone || options.rates.size() != 1));
   const std::vector<double> lambdas = OrDefault(options.lambdas, kLambdas);
   const double tuned = lambdas[lambdas.size() / 2];
   for (const std::string& codec : ComparedCodecs()) builder.AddPlain(codec, builder.cut());
   AddSteps(builder, "static", builder.cut(), OrDefault(options.steps_of_quantization, kQuantizationSteps));
-  for (const std::string& mode : OrDefault(options.modes, {"frozen"})) {
+  for (const std::string& mode : modes) {
     std::map<int64_t, std::string> references;
     for (const std::string& preset : OrDefault(options.presets, {"paper", "fourier", "direct", "paper+"})) {
       AddCurve(builder, {.preset = preset, .mode = mode, .cut = builder.cut()}, tuned, references);
@@ -103,7 +99,7 @@ Result<StudyPlan> PlanLayers(PlanBuilder builder) {
       for (const std::string& preset : OrDefault(options.presets, {"paper"})) {
         for (int64_t seed = 1; seed <= options.seeds; ++seed) {
           LearnedRun run{.preset = preset, .mode = mode, .cut = cut, .seed = static_cast<uint64_t>(seed)};
-          if (!options.rates.empty()) run.rate = Short(options.rates.front());
+          if (!options.rates.empty()) run.rate = NumberText(options.rates.front());
           for (const double lambda : OrDefault(options.lambdas, kTwoLambdas)) {
             run.lambda = lambda;
             const std::string name = builder.AddLearned(run);
@@ -136,7 +132,7 @@ Result<StudyPlan> PlanLambada(PlanBuilder builder) {
   AddSteps(builder, "static", builder.cut(), OrDefault(options.steps_of_quantization, kQuantizationSteps));
   for (const std::string& preset : OrDefault(options.presets, {"paper"})) {
     LearnedRun run{.preset = preset, .mode = "frozen", .cut = builder.cut()};
-    if (!options.rates.empty()) run.rate = Short(options.rates.front());
+    if (!options.rates.empty()) run.rate = NumberText(options.rates.front());
     for (int64_t seed = 1; seed <= options.seeds; ++seed) {
       run.seed = static_cast<uint64_t>(seed);
       for (const double lambda : OrDefault(options.lambdas, kLambdas)) {

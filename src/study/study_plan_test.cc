@@ -130,6 +130,8 @@ TEST_F(StudyPlanTest, RejectsReportTextInTuning) {
   EXPECT_EQ(references(*plan), 4);
   options.select_text.clear();
   EXPECT_EQ(MakeStudyPlan("rate-distortion", options).status().code(), StatusCode::kInvalidArgument);
+  options.modes = {"joint"};
+  EXPECT_TRUE(MakeStudyPlan("rate-distortion", options).ok()) << "nothing is chosen";
   EXPECT_EQ(MakeStudyPlan("rate", options).status().code(), StatusCode::kInvalidArgument);
 }
 

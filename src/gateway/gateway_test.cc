@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 
 #include "base/clock.h"
@@ -46,6 +47,7 @@ class GatewayTest : public ::testing::Test {
       std::this_thread::sleep_for(std::chrono::milliseconds(pace_ms_));
       if (request.give_up()) return Interrupted("given up");
       outcome.tokens.push_back({id, -0.5});
+      ++recited_;
       if (!on_token(outcome.tokens.back())) return outcome;
     }
     outcome.stopped = true;
@@ -140,6 +142,7 @@ class GatewayTest : public ::testing::Test {
   const PromptEncoder encoder_ =
       std::move(*PromptEncoder::Make(*tokenizer_, fs::path(SLUICE_SOURCE_DIR) / "models/default", "plain"));
   std::vector<int32_t> ids_ = *tokenizer_->Encode(kRecited);
+  std::atomic<size_t> recited_ = 0;  // tokens, of all requests
   int pace_ms_ = 0;
   size_t fail_after_ = SIZE_MAX;
   Status failure_ = OkStatus();
@@ -325,7 +328,9 @@ TEST_F(GatewayTest, CostsNothingOnceAClientIsGone) {
     Send(socket, RawPost(std::string(R"({"prompt":"a","max_tokens":100,"stream":)") + stream + "}"));
     ASSERT_TRUE(WaitForActive(1));
     close(socket);
+    const size_t at_the_end = recited_;
     EXPECT_TRUE(WaitForActive(0));
+    EXPECT_LT(recited_ - at_the_end, 10U);  // two seconds at this pace
   }
   EXPECT_THAT(Get("/metrics").body, HasSubstr("sluice_http_cancelled_total 2\n"));
 }

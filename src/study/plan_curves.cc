@@ -37,6 +37,11 @@ void AddSteps(PlanBuilder& builder, const std::string& basis, int64_t cut, const
   }
 }
 
+// A joint candidate is no point, so with one rate there is nothing to train it for.
+bool ChoosesRate(const StudyOptions& options, const std::string& mode) {
+  return mode != "joint" || OrDefault(options.rates, kLearningRates).size() > 1;
+}
+
 // All lambdas and seeds of one preset and mode, and the choice of their learning rate at the tuned lambda.
 // `references`: by seed, the joint run beside which the model alone was trained; curves of one rate share it.
 void AddCurve(PlanBuilder& builder, LearnedRun run, double tuned_lambda, std::map<int64_t, std::string>& references) {
@@ -44,13 +49,13 @@ void AddCurve(PlanBuilder& builder, LearnedRun run, double tuned_lambda, std::ma
   const std::vector<double> rates = OrDefault(options.rates, kLearningRates);
   const bool joint = run.mode == "joint";
   std::string choice;
-  if (joint && rates.size() == 1) {
-    run.rate = NumberText(rates.front());
-  } else {
+  if (ChoosesRate(options, run.mode)) {
     run.lambda = tuned_lambda;
     choice = builder.AddTuning(run, rates);
     run.rate = "{choice:" + choice + "}";
     references.clear();
+  } else {
+    run.rate = NumberText(rates.front());
   }
   for (int64_t seed = 1; seed <= options.seeds; ++seed) {
     run.seed = static_cast<uint64_t>(seed);
@@ -73,8 +78,9 @@ void AddCurve(PlanBuilder& builder, LearnedRun run, double tuned_lambda, std::ma
 Result<StudyPlan> PlanRateDistortion(PlanBuilder builder) {
   const StudyOptions& options = builder.options();
   const std::vector<std::string> modes = OrDefault(options.modes, {"frozen"});
-  const bool joint_alone = std::all_of(modes.begin(), modes.end(), [](const auto& mode) { return mode == "joint"; });
-  SLUICE_RETURN_IF_ERROR(NeedTexts(builder, true, !joint_alone || options.rates.size() != 1));
+  const bool chooses =
+      std::any_of(modes.begin(), modes.end(), [&](const auto& mode) { return ChoosesRate(options, mode); });
+  SLUICE_RETURN_IF_ERROR(NeedTexts(builder, true, chooses));
   const std::vector<double> lambdas = OrDefault(options.lambdas, kLambdas);
   const double tuned = lambdas[lambdas.size() / 2];
   for (const std::string& codec : ComparedCodecs()) builder.AddPlain(codec, builder.cut());

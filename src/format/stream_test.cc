@@ -27,7 +27,6 @@ std::vector<int32_t> FakeDecode(std::span<const uint8_t> payload) { return {payl
 struct Content {
   uint64_t tokens = 0;
   std::vector<int32_t> integers;
-  friend bool operator==(const Content&, const Content&) = default;
 };
 
 Result<Content> ReadAll(std::span<const uint8_t> bytes) {

@@ -9,7 +9,7 @@
 namespace sluice {
 namespace {
 
-using nlohmann::json;
+using Json = nlohmann::json;
 
 constexpr int64_t kWidest = 65536;  // as the stream's header
 
@@ -29,19 +29,19 @@ constexpr EnumName<PriorKind> kPriors[] = {{PriorKind::kHyper, "hyper"}, {PriorK
 constexpr EnumName<SigmaKind> kSigmas[] = {{SigmaKind::kLinear, "linear"}, {SigmaKind::kLog, "log"}};
 
 template <typename E, size_t n>
-json NameOf(const EnumName<E> (&names)[n], E value) {
+Json NameOf(const EnumName<E> (&names)[n], E value) {
   for (const auto& entry : names) {
     if (entry.value == value) return entry.name;
   }
   return nullptr;
 }
 
-Status WrongValue(const std::string& field, const json& got, const std::string& expected) {
+Status WrongValue(const std::string& field, const Json& got, const std::string& expected) {
   return InvalidArgument(fmt::format("codec configuration: {}: expected {}, got {}", field, expected, got.dump()));
 }
 
 template <typename E, size_t n>
-Status ReadEnum(const json& value, const std::string& field, const EnumName<E> (&names)[n], E& out) {
+Status ReadEnum(const Json& value, const std::string& field, const EnumName<E> (&names)[n], E& out) {
   std::string expected;
   for (const auto& entry : names) {
     if (value == entry.name) {
@@ -54,32 +54,32 @@ Status ReadEnum(const json& value, const std::string& field, const EnumName<E> (
   return WrongValue(field, value, expected);
 }
 
-Status ReadBool(const json& value, const std::string& field, bool& out) {
+Status ReadBool(const Json& value, const std::string& field, bool& out) {
   if (!value.is_boolean()) return WrongValue(field, value, "true|false");
   out = value.get<bool>();
   return OkStatus();
 }
 
 template <typename Int>
-Status ReadInt(const json& value, const std::string& field, Int& out) {
+Status ReadInt(const Json& value, const std::string& field, Int& out) {
   constexpr int64_t kLargest = 1 << 30;
   if (!value.is_number_integer() || value < 0 || value > kLargest) return WrongValue(field, value, "an integer");
   out = value.get<Int>();
   return OkStatus();
 }
 
-Status ReadWidths(const json& value, std::vector<int64_t>& out) {
+Status ReadWidths(const Json& value, std::vector<int64_t>& out) {
   constexpr size_t kMostBlocks = 16;
   if (!value.is_array() || value.empty() || value.size() > kMostBlocks) {
     return WrongValue("widths", value, "a list of 1 to 16 integers");
   }
   std::vector<int64_t> widths;
-  for (const json& item : value) SLUICE_RETURN_IF_ERROR(ReadInt(item, "widths", widths.emplace_back()));
+  for (const Json& item : value) SLUICE_RETURN_IF_ERROR(ReadInt(item, "widths", widths.emplace_back()));
   out = std::move(widths);
   return OkStatus();
 }
 
-Status ReadField(const std::string& field, const json& value, CodecConfig& config) {
+Status ReadField(const std::string& field, const Json& value, CodecConfig& config) {
   if (field == "mode") return ReadEnum(value, field, kModes, config.mode);
   if (field == "transform") return ReadEnum(value, field, kTransforms, config.transform);
   if (field == "sigma") return ReadEnum(value, field, kSigmas, config.sigma);
@@ -168,7 +168,7 @@ nlohmann::json CodecConfig::ToJson() const {
           {"precision_bits", precision_bits}};
 }
 
-Result<CodecConfig> CodecConfig::FromJson(const json& object) {
+Result<CodecConfig> CodecConfig::FromJson(const Json& object) {
   if (!object.is_object()) return WrongValue("(all of it)", object, "an object");
   CodecConfig config;
   for (const auto& [field, value] : object.items()) SLUICE_RETURN_IF_ERROR(ReadField(field, value, config));
@@ -190,7 +190,7 @@ Status CodecConfig::Set(const std::string& assignment) {
                                        fmt::join(kSwitches, ", ")));
   }
   const std::string text = assignment.substr(equals + 1);
-  json value = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  Json value = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (value.is_discarded()) value = text;  // a bare word: log, learned ...
   return ReadField(field, value, *this);
 }

@@ -7,7 +7,7 @@
 namespace sluice {
 namespace {
 
-using nlohmann::json;
+using Json = nlohmann::json;
 
 CodecConfig Good() { return CodecConfig::Paper(64, 8, 256, CodecMode::kFrozen); }
 
@@ -59,7 +59,7 @@ TEST(CodecConfigTest, RoundTripsThroughJson) {
   config.stream_per_token = true;
   config.precision_bits = 12;
   for (const CodecConfig& given : {config, Good(), CodecConfig::Paper(768, 12, 1024, CodecMode::kJoint)}) {
-    const auto read = CodecConfig::FromJson(json::parse(given.ToJson().dump()));
+    const auto read = CodecConfig::FromJson(Json::parse(given.ToJson().dump()));
     ASSERT_TRUE(read.ok()) << read.status().ToString();
     EXPECT_EQ(read->ToJson(), given.ToJson());
   }
@@ -68,7 +68,7 @@ TEST(CodecConfigTest, RoundTripsThroughJson) {
 }
 
 TEST(CodecConfigTest, RoundTripsEverySwitch) {
-  const std::vector<std::pair<std::string, json>> cases = {{"widths=[40,8]", json{40, 8}},
+  const std::vector<std::pair<std::string, Json>> cases = {{"widths=[40,8]", Json{40, 8}},
                                                            {"hyper_channels=16", 16},
                                                            {"transform=learned", "learned"},
                                                            {"transform=none", "none"},
@@ -117,7 +117,7 @@ TEST(CodecConfigTest, RejectsWrongSwitches) {
                                                                   {"precision_bits=99999999999", "precision"}};
   for (const auto& [assignment, word] : cases) {
     CodecConfig config = Good();
-    const json before = config.ToJson();
+    const Json before = config.ToJson();
     const Status set = config.Set(assignment);
     EXPECT_EQ(set.code(), StatusCode::kInvalidArgument) << assignment;
     EXPECT_NE(set.message().find(word), std::string::npos) << set.message();
@@ -126,15 +126,15 @@ TEST(CodecConfigTest, RejectsWrongSwitches) {
 }
 
 TEST(CodecConfigTest, RejectsFieldsAndValuesByName) {
-  const auto with = [](const std::string& field, json value) {
-    json object = Good().ToJson();
+  const auto with = [](const std::string& field, Json value) {
+    Json object = Good().ToJson();
     object[field] = std::move(value);
     return CodecConfig::FromJson(object);
   };
   ExpectRefused(with("flavour", 3), StatusCode::kUnsupported, "flavour");
-  ExpectRefused(CodecConfig::FromJson(json::array()), StatusCode::kInvalidArgument, "object");
-  ExpectRefused(CodecConfig::FromJson(json::object()), StatusCode::kInvalidArgument, "width");
-  const std::vector<std::pair<std::string, json>> wrong = {{"mode", "half"},
+  ExpectRefused(CodecConfig::FromJson(Json::array()), StatusCode::kInvalidArgument, "object");
+  ExpectRefused(CodecConfig::FromJson(Json::object()), StatusCode::kInvalidArgument, "width");
+  const std::vector<std::pair<std::string, Json>> wrong = {{"mode", "half"},
                                                            {"mode", 3},
                                                            {"transform", nullptr},
                                                            {"sigma", "LOG"},
@@ -149,9 +149,9 @@ TEST(CodecConfigTest, RejectsFieldsAndValuesByName) {
                                                            {"heads", 7},
                                                            {"context", 0},
                                                            {"widths", 32},
-                                                           {"widths", json{33}},
-                                                           {"widths", json{0}},
-                                                           {"widths", json{-8}},
+                                                           {"widths", Json{33}},
+                                                           {"widths", Json{0}},
+                                                           {"widths", Json{-8}},
                                                            {"hyper_channels", 12},
                                                            {"hyper_channels", 0},
                                                            {"mean_steps", 4},
@@ -161,8 +161,8 @@ TEST(CodecConfigTest, RejectsFieldsAndValuesByName) {
                                                            {"sigma_floor", 2},
                                                            {"sigma_floor", "0.1"},
                                                            {"preset", 4},
-                                                           {"widths", json(17, 8)},
-                                                           {"widths", json{1 << 29}}};
+                                                           {"widths", Json(17, 8)},
+                                                           {"widths", Json{1 << 29}}};
   for (const auto& [field, value] : wrong) ExpectRefused(with(field, value), StatusCode::kInvalidArgument, field);
 }
 

@@ -9,7 +9,7 @@
 namespace sluice {
 namespace {
 
-using nlohmann::json;
+using Json = nlohmann::json;
 
 constexpr const char* kIdNames[] = {"none", "tokens", "classes"};  // in the order of ContextIds
 
@@ -38,7 +38,7 @@ Status Wrong(const std::string& field, const std::string& expected, const std::s
   return InvalidArgument(fmt::format("codec configuration: {}: expected {}, got {}", field, expected, got));
 }
 
-Status ReadField(const std::string& field, const json& value, ContextConfig& config) {
+Status ReadField(const std::string& field, const Json& value, ContextConfig& config) {
   for (const IntegerField& known : kIntegers) {
     if (field != known.name) continue;
     if (!value.is_number_integer()) return Wrong(field, "an integer", value.dump());
@@ -75,14 +75,14 @@ Status ReadField(const std::string& field, const json& value, ContextConfig& con
 
 }  // namespace
 
-json ContextConfig::ToJson() const {
-  json object = {{"preset", preset}, {"ids", kIdNames[static_cast<int>(ids)]}, {"precision_bits", precision_bits}};
+Json ContextConfig::ToJson() const {
+  Json object = {{"preset", preset}, {"ids", kIdNames[static_cast<int>(ids)]}, {"precision_bits", precision_bits}};
   for (const IntegerField& field : kIntegers) object[field.name] = this->*field.value;
   for (const BoolField& field : kBools) object[field.name] = this->*field.value;
   return object;
 }
 
-Result<ContextConfig> ContextConfig::FromJson(const json& object) {
+Result<ContextConfig> ContextConfig::FromJson(const Json& object) {
   if (!object.is_object()) return Wrong("(all of it)", "an object", object.dump());
   ContextConfig config;
   for (const auto& [field, value] : object.items()) SLUICE_RETURN_IF_ERROR(ReadField(field, value, config));
@@ -99,7 +99,7 @@ Status ContextConfig::Set(const std::string& assignment) {
         "pair_bits, class_groups, class_width, points, latents, scale_hidden, direct, learn_axes, precision_bits",
         assignment));
   }
-  json value = json::parse(assignment.substr(equals + 1), nullptr, /*allow_exceptions=*/false);
+  Json value = Json::parse(assignment.substr(equals + 1), nullptr, /*allow_exceptions=*/false);
   if (value.is_discarded()) value = assignment.substr(equals + 1);
   return ReadField(field, value, *this);
 }

@@ -320,13 +320,13 @@ LearnedCoder MatchedCoder(CodecConfig config, const torch::Tensor& deviation) {
 }
 
 TEST(LearnedCoderTest, CostsWhatTheEstimateSaysForKnownDensities) {
-  constexpr int64_t kTokens = 256, kWidth = 64;
-  const auto deviation = torch::exp(torch::linspace(std::log(0.25), std::log(30.0), kWidth));
+  constexpr int64_t kTokens = 256, kChannels = 64;
+  const auto deviation = torch::exp(torch::linspace(std::log(0.25), std::log(30.0), kChannels));
   for (const char* assignment : {"mean_steps=1", "mean_steps=8", "mean_steps=16", "residual=true"}) {
-    CodecConfig config = CodecConfig::Paper(kWidth, 8, kTokens, CodecMode::kFrozen);
+    CodecConfig config = CodecConfig::Paper(kChannels, 8, kTokens, CodecMode::kFrozen);
     ASSERT_TRUE(config.Set(assignment).ok());
     LearnedCoder coder = MatchedCoder(config, deviation);
-    const Rate rate = Measure(coder, torch::randn({1, kTokens, kWidth}) * deviation);
+    const Rate rate = Measure(coder, torch::randn({1, kTokens, kChannels}) * deviation);
     PrintRate(assignment, rate, kTokens);
     EXPECT_LT(std::fabs(rate.real / rate.estimated - 1), 0.005) << assignment;
     EXPECT_LT(rate.real / rate.tables - 1, 0.003) << assignment << ": coder overhead";
@@ -334,13 +334,13 @@ TEST(LearnedCoderTest, CostsWhatTheEstimateSaysForKnownDensities) {
 }
 
 TEST(LearnedCoderTest, CostsWhatTheEstimateSaysAfterTraining) {
-  constexpr int64_t kTokens = 256, kWidth = 32;
-  const auto deviation = torch::exp(torch::linspace(std::log(0.5), std::log(10.0), kWidth));
-  CodecConfig config = CodecConfig::Paper(kWidth, 4, kTokens, CodecMode::kFrozen);
+  constexpr int64_t kTokens = 256, kChannels = 32;
+  const auto deviation = torch::exp(torch::linspace(std::log(0.5), std::log(10.0), kChannels));
+  CodecConfig config = CodecConfig::Paper(kChannels, 4, kTokens, CodecMode::kFrozen);
   config.mean_steps = 16;
   torch::manual_seed(8);
   StoredCodec stored = MakeStored(config, deviation);
-  stored.codec->transform()->Set(torch::zeros({kWidth}), torch::eye(kWidth), torch::ones({kWidth}));
+  stored.codec->transform()->Set(torch::zeros({kChannels}), torch::eye(kChannels), torch::ones({kChannels}));
   const auto held_out = Autoregressive(1, kTokens, deviation);
   torch::optim::Adam adam(stored.codec->parameters(), torch::optim::AdamOptions(3e-3));
   double first = 0, last = 0;

@@ -17,7 +17,7 @@ namespace sluice {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
+using Json = nlohmann::json;
 
 fs::path FromEnvironment(const char* name, const char* otherwise) {
   const char* value = std::getenv(name);
@@ -48,7 +48,7 @@ Lines CompareLines(const fs::path& golden, const Tokenizer& tokenizer) {
   std::ifstream file(golden);
   size_t number = 0;
   for (std::string line; std::getline(file, line);) {
-    const json entry = json::parse(line);
+    const Json entry = Json::parse(line);
     ++number;
     if (entry.contains("disagree")) {
       ++lines.disputed;

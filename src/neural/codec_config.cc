@@ -101,6 +101,7 @@ Status ReadField(const std::string& field, const Json& value, CodecConfig& confi
   if (field == "heads") return ReadInt(value, field, config.heads);
   if (field == "context") return ReadInt(value, field, config.context);
   if (field == "hyper_channels") return ReadInt(value, field, config.hyper_channels);
+  if (field == "classes") return ReadInt(value, field, config.classes);
   if (field == "widths") return ReadWidths(value, config.widths);
   if (field == "sigma_floor") {
     if (!value.is_number()) return WrongValue(field, value, "a number");
@@ -159,6 +160,7 @@ nlohmann::json CodecConfig::ToJson() const {
           {"attention", attention},
           {"causal", causal},
           {"window", window},
+          {"classes", classes},
           {"density", NameOf(kDensities, density)},
           {"prior", NameOf(kPriors, prior)},
           {"sigma", NameOf(kSigmas, sigma)},
@@ -180,10 +182,9 @@ Status CodecConfig::Set(const std::string& assignment) {
   const size_t equals = assignment.find('=');
   const std::string field = assignment.substr(0, equals);
   static constexpr const char* kSwitches[] = {
-      "widths",        "hyper_channels", "transform",        "gain",           "residual",
-      "centroid",      "mean_steps",     "last_mlp",         "last_mlp_ratio", "attention",
-      "causal",        "window",         "density",          "prior",          "sigma",
-      "channel_prior", "sigma_floor",    "stream_per_token", "precision_bits"};
+      "widths",   "hyper_channels", "transform",     "gain",        "residual",         "centroid",      "mean_steps",
+      "last_mlp", "last_mlp_ratio", "attention",     "causal",      "window",           "classes",       "density",
+      "prior",    "sigma",          "channel_prior", "sigma_floor", "stream_per_token", "precision_bits"};
   const bool known = std::any_of(std::begin(kSwitches), std::end(kSwitches), [&](const char* s) { return field == s; });
   if (equals == std::string::npos || !known) {
     return InvalidArgument(fmt::format("switch '{}': expected name=value with one of the names {}", assignment,
@@ -215,9 +216,16 @@ Status CodecConfig::Validate() const {
   if (last_mlp_ratio < 1 || last_mlp_ratio > 4) return fail("last_mlp_ratio must be 1 to 4");
   if (precision_bits < 10 || precision_bits > 16) return fail("precision_bits must be 10 to 16");
   if (!(sigma_floor >= 0.01 && sigma_floor <= 1)) return fail("sigma_floor must be 0.01 to 1");
-  if (prior == PriorKind::kDirect && (residual || stream_per_token || !attention || !causal || window > 0)) {
+  if (prior == PriorKind::kDirect &&
+      (residual || stream_per_token || !attention || !causal || window > 0 || classes > 0)) {
     return fail(
-        "direct access goes token by token: residual, stream_per_token, attention, causal and window stay as they are");
+        "direct access goes token by token: residual, stream_per_token, attention, causal, window and classes stay as "
+        "they "
+        "are");
+  }
+  if (classes != 0 && (classes < 2 || classes > int64_t{1} << (precision_bits - 1))) {
+    return fail(fmt::format("classes {} is neither 0 nor 2 to {}, half of 2^precision_bits", classes,
+                            int64_t{1} << (precision_bits - 1)));
   }
   if (!causal && window > 0) return fail("a window belongs to causal attention");
   if (mode == CodecMode::kJoint && (gain || transform != TransformKind::kNone)) {
@@ -237,7 +245,8 @@ Result<CodecConfig> MakePreset(const std::string& name, int64_t width, int64_t h
     config.residual = true;
     config.centroid = true;
     config.window = 32;
-    config.last_mlp_ratio = 2;
+    config.last_mlp = false;
+    config.classes = 2048;
     if (mode == CodecMode::kFrozen) config.transform = TransformKind::kLearned;
   } else if (name != "paper") {
     return InvalidArgument(fmt::format("preset '{}': expected one of: paper, paper+, fourier, direct", name));

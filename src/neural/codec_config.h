@@ -63,6 +63,7 @@ struct CodecConfig {
   bool attention = true;       ///< attention in every block
   bool causal = true;          ///< off: attention sees the whole chunk, which then codes only as a whole
   int64_t window = 0;          ///< most tokens that attention sees; 0: all of the chunk
+  int64_t classes = 0;         ///< classes of states, one of which each token names beside z; 0: none
   DensityKind density = DensityKind::kFactorized;
   PriorKind prior = PriorKind::kHyper;
   SigmaKind sigma = SigmaKind::kLinear;
@@ -78,6 +79,9 @@ struct CodecConfig {
   /// Errors: InvalidArgument or Unsupported naming the field.
   static Result<CodecConfig> FromJson(const nlohmann::json& json);
   nlohmann::json ToJson() const;
+
+  /// Symbols a token besides its latents: the channels of z, and the class.
+  int64_t SideSymbols() const { return hyper_channels + (classes > 0 ? 1 : 0); }
 
   /// Sets one switch from "name=value", as given to `--set`. Errors: InvalidArgument naming the switches that exist.
   Status Set(const std::string& assignment);

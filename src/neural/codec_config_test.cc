@@ -87,7 +87,8 @@ TEST(CodecConfigTest, RoundTripsEverySwitch) {
                                                            {"density=fourier", "fourier"},
                                                            {"prior=direct", "direct"},
                                                            {"causal=false", false},
-                                                           {"window=8", 8}};
+                                                           {"window=8", 8},
+                                                           {"classes=64", 64}};
   for (const auto& [assignment, expected] : cases) {
     CodecConfig config = Good();
     const std::string field = assignment.substr(0, assignment.find('='));
@@ -162,7 +163,10 @@ TEST(CodecConfigTest, RejectsFieldsAndValuesByName) {
                                                            {"sigma_floor", "0.1"},
                                                            {"preset", 4},
                                                            {"widths", Json(17, 8)},
-                                                           {"widths", Json{1 << 29}}};
+                                                           {"widths", Json{1 << 29}},
+                                                           {"classes", 1},
+                                                           {"classes", -2},
+                                                           {"classes", 8193}};
   for (const auto& [field, value] : wrong) ExpectRefused(with(field, value), StatusCode::kInvalidArgument, field);
 }
 
@@ -179,7 +183,7 @@ TEST(CodecConfigTest, RejectsContradictions) {
 
 TEST(CodecConfigTest, RejectsDirectAccessThatCannotGoTokenByToken) {
   for (const char* assignment :
-       {"residual=true", "stream_per_token=true", "attention=false", "causal=false", "window=8"}) {
+       {"residual=true", "stream_per_token=true", "attention=false", "causal=false", "window=8", "classes=64"}) {
     CodecConfig config = MakePreset("direct", 64, 8, 256, CodecMode::kFrozen).value();
     ASSERT_TRUE(config.Set(assignment).ok()) << assignment;
     EXPECT_EQ(config.Validate().code(), StatusCode::kInvalidArgument) << assignment;

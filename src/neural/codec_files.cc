@@ -26,7 +26,7 @@ std::string TableName(size_t channel) { return fmt::format("table.hyper.{}", cha
 
 Result<std::vector<StaticTable>> ReadTables(const SafetensorsFile& file, const CodecConfig& config) {
   std::vector<StaticTable> tables;
-  for (int64_t c = 0; c < config.hyper_channels; ++c) {
+  for (int64_t c = 0; c < config.SideSymbols(); ++c) {
     const auto view = file.Find(TableName(static_cast<size_t>(c)));
     if (!view.ok() || view->dtype != DType::kI32 || view->shape.size() != 1) {
       return Corrupt(fmt::format("tensor '{}' is missing or not a list of int32", TableName(static_cast<size_t>(c))));
@@ -88,7 +88,7 @@ Result<Sha256Digest> DigestField(const nlohmann::ordered_json& object, const cha
 
 Status SaveCodec(LearnedCodec codec, const CodecOrigin& origin, const std::filesystem::path& folder) {
   SLUICE_RETURN_IF_ERROR(MakeFolder(folder));
-  SLUICE_ASSIGN_OR_RETURN(const auto tables, MakeHyperTables(codec->density(), codec->config().precision_bits));
+  SLUICE_ASSIGN_OR_RETURN(const auto tables, MakeSideTables(*codec));
   std::vector<NamedTensor> tensors = NamedState(*codec, "");
   for (size_t c = 0; c < tables.size(); ++c) tensors.emplace_back(TableName(c), TableToTensor(tables[c]));
   SLUICE_RETURN_IF_ERROR(SaveTensors(folder / kTensors, tensors, {}));

@@ -17,7 +17,10 @@ using nlohmann::ordered_json;
 
 LearnedCodec MakeCodec(CodecMode mode = CodecMode::kFrozen) {
   torch::manual_seed(3);
-  LearnedCodec codec(CodecConfig::Paper(8, 2, 32, mode));
+  CodecConfig config = CodecConfig::Paper(8, 2, 32, mode);
+  config.classes = mode == CodecMode::kJoint ? 9 : 0;
+  LearnedCodec codec(config);
+  if (config.classes > 0) codec->StartClasses(torch::randn({200, 8}));
   if (mode == CodecMode::kFrozen) {
     codec->transform()->Set(torch::randn({8}), torch::randn({8, 8}), torch::rand({8}) + 0.5);
   }
@@ -68,7 +71,7 @@ TEST_F(CodecFilesTest, RoundTripsWeightsTablesAndOrigin) {
       EXPECT_TRUE(torch::equal(before[i].second, after[i].second)) << before[i].first;
       EXPECT_FALSE(after[i].second.requires_grad());
     }
-    EXPECT_EQ(loaded->hyper_tables, MakeHyperTables(codec->density(), 14).value());
+    EXPECT_EQ(loaded->hyper_tables, MakeSideTables(*codec).value());
     EXPECT_EQ(loaded->digest, LoadCodec(folder_.path())->digest);
   }
 }

@@ -79,6 +79,7 @@ DirectShape DirectBlocks(const CodecConfig& config) {
 int64_t ParameterCount(const CodecConfig& config) {
   const int64_t per_channel = config.density == DensityKind::kFactorized ? 118 : 122;
   int64_t count = config.hyper_channels * per_channel + (config.channel_prior ? config.width : 0);
+  if (config.classes > 0) count += config.classes + (2 * config.classes + 1) * 2 * config.width;
   for (const auto& blocks : {AnalysisBlocks(config), SynthesisBlocks(config)}) {
     count += SumOf(blocks, MatricesOf) + SumOf(blocks, NormsOf);
   }
@@ -107,7 +108,7 @@ double MultiplyAddsPerToken(const CodecConfig& config) {
   }
   const auto width = static_cast<double>(config.width);
   const bool dense = config.mode == CodecMode::kFrozen && config.transform != TransformKind::kNone;
-  return total + (dense ? 2 * width * width : 0);
+  return total + (dense ? 2 * width * width : 0) + width * static_cast<double>(config.classes);
 }
 
 }  // namespace sluice

@@ -39,8 +39,8 @@ DirectShape DirectBlocks(const CodecConfig& config);
 int64_t ParameterCount(const CodecConfig& config);
 
 /// Multiply-adds a token of encoding and decoding together, in chunks of `context` tokens: the analysis once, the
-/// synthesis or direct access on both ends, transform and inverse; attention at its mean look-back.
-/// Needs: config.Validate() is Ok.
+/// synthesis or direct access on both ends, transform and inverse, the search for a class; attention at its mean
+/// look-back. Needs: config.Validate() is Ok.
 double MultiplyAddsPerToken(const CodecConfig& config);
 
 }  // namespace sluice

@@ -20,7 +20,7 @@ TEST(CodecShapeTest, MatchesTheParametersOfTheNetworks) {
     for (const CodecMode mode : {CodecMode::kJoint, CodecMode::kFrozen}) {
       CodecConfig config = MakePreset(preset, 64, 8, 256, mode).value();
       EXPECT_EQ(ParameterCount(config), CountParameters(config)) << config.ToJson().dump();
-      config.last_mlp = false;
+      config.last_mlp = !config.last_mlp;
       EXPECT_EQ(ParameterCount(config), CountParameters(config)) << config.ToJson().dump();
     }
   }

@@ -7,6 +7,7 @@
 
 #include "neural/bounds.h"
 #include "neural/gaussian.h"
+#include "neural/state_classes.h"
 
 namespace sluice {
 namespace {
@@ -57,17 +58,6 @@ ShiftedMatrix ShiftedFrom(const Tensor& weights) {
   const auto shifts = RowShifts(weights);
   const auto whole = torch::clamp(weights * torch::exp2(shifts).unsqueeze(1), -127, 127);
   return {weights.size(0), weights.size(1), Integers<int8_t>(whole, 1), Integers<int32_t>(shifts, 1)};
-}
-
-// Of each point, a block of them at a time: scores of all points at once would not fit a cache, or a memory.
-Tensor NearestClass(const Tensor& points, const Tensor& means) {
-  constexpr int64_t kBlock = 2048;
-  const auto half_squares = means.square().sum(1) / 2;
-  std::vector<Tensor> nearest;
-  for (int64_t from = 0; from < points.size(0); from += kBlock) {
-    nearest.push_back((torch::matmul(points.slice(0, from, from + kBlock), means.t()) - half_squares).argmax(1));
-  }
-  return torch::cat(nearest);
 }
 
 }  // namespace
@@ -289,38 +279,6 @@ ContextNetwork ContextCodecImpl::ToIntegers() const {
   if (config_.direct > 0) network.direct_now = table(direct_now_);
   if (config_.direct > 1) network.direct_previous = table(direct_previous_);
   return network;
-}
-
-Tensor GroupClasses(Tensor& means, int64_t groups, int rounds) {
-  torch::NoGradGuard no_grad;
-  const auto centers = FitClasses(means, groups, rounds);
-  auto distance = torch::cdist(means, centers);
-  auto group = distance.argmin(1);
-  // The nearest of the others comes to a group that has fewer than two.
-  for (int64_t g = 0; g < groups; ++g) {
-    while ((group == g).sum().item<int64_t>() < 2) {
-      const auto counts = torch::bincount(group, {}, groups);
-      const auto free = counts.index_select(0, group) > 2;
-      const auto nearest = distance.select(1, g).masked_fill((group == g).logical_or(free.logical_not()), HUGE_VAL);
-      group[nearest.argmin().item<int64_t>()] = g;
-    }
-  }
-  means = means.index_select(0, torch::argsort(group));
-  return torch::bincount(group, {}, groups);
-}
-
-Tensor FitClasses(const Tensor& points, int64_t classes, int rounds) {
-  torch::NoGradGuard no_grad;
-  const int64_t n = points.size(0);
-  auto means = points.index_select(0, torch::randint(n, {classes}));
-  for (int round = 0; round < rounds; ++round) {
-    const auto nearest = NearestClass(points, means);
-    const auto sums = torch::zeros_like(means).index_add_(0, nearest, points);
-    const auto counts = torch::zeros({classes}).index_add_(0, nearest, torch::ones({n})).unsqueeze(1);
-    const auto anywhere = points.index_select(0, torch::randint(n, {classes}));
-    means = torch::where(counts > 0, sums / counts.clamp_min(1), anywhere);
-  }
-  return means;
 }
 
 }  // namespace sluice

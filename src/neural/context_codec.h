@@ -86,13 +86,6 @@ class ContextCodecImpl : public torch::nn::Module {
 };
 TORCH_MODULE(ContextCodec);
 
-/// Brings classes into groups of near ones, neighbours in their order, each of at least two.
-/// Data: means [classes, r], in and out. Gives int64 [groups], how many each has. Starts from torch's random state.
-torch::Tensor GroupClasses(torch::Tensor& means, int64_t groups, int rounds);
-
-/// k-means. Data: points [n, r] -> means [classes, r]. Starts from torch's current random state.
-torch::Tensor FitClasses(const torch::Tensor& points, int64_t classes, int rounds);
-
 }  // namespace sluice
 
 #endif  // SLUICE_NEURAL_CONTEXT_CODEC_H_

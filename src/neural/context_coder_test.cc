@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "format/temporary_folder.h"
 #include "neural/context_kind_test.h"
+#include "neural/state_classes.h"
 
 namespace sluice {
 namespace {

@@ -51,6 +51,22 @@ Result<std::vector<StaticTable>> MakeHyperTables(HyperDensityImpl& density, int 
   return tables;
 }
 
+Result<std::vector<StaticTable>> MakeSideTables(LearnedCodecImpl& codec) {
+  const int precision = codec.config().precision_bits;
+  SLUICE_ASSIGN_OR_RETURN(auto tables, MakeHyperTables(codec.density(), precision));
+  if (codec.classes() == nullptr) return tables;
+  const auto probability = codec.classes()->Probabilities().contiguous();
+  std::vector<uint64_t> weights;
+  for (int64_t c = 0; c < probability.numel(); ++c) {
+    const double p = probability.data_ptr<double>()[c];
+    if (!std::isfinite(p)) return Internal("the probabilities of classes are not finite");
+    weights.push_back(static_cast<uint64_t>(p * kWeightScale));
+  }
+  SLUICE_ASSIGN_OR_RETURN(StaticTable table, StaticTable::FromWeights(0, weights, 0, precision));
+  tables.push_back(std::move(table));
+  return tables;
+}
+
 torch::Tensor TableToTensor(const StaticTable& table) {
   std::vector<int32_t> values = {static_cast<int32_t>(table.first())};
   for (uint32_t frequency : table.Frequencies()) values.push_back(static_cast<int32_t>(frequency));

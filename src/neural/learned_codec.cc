@@ -7,6 +7,7 @@
 #include "neural/bounds.h"
 #include "neural/codec_shape.h"
 #include "neural/gaussian.h"
+#include "neural/state_classes.h"
 
 namespace sluice {
 namespace {
@@ -15,6 +16,7 @@ namespace {
 constexpr double kLargestLogSigma = 10.0;
 // With a channel prior the networks start as small corrections to it.
 constexpr double kPriorStart = 0.1;
+constexpr int kClassRounds = 12;  // of k-means
 
 }  // namespace
 
@@ -35,6 +37,7 @@ LearnedCodecImpl::LearnedCodecImpl(const CodecConfig& config) : config_(config) 
     if (config.channel_prior) synthesis_->children().back()->as<Block>()->ShrinkOutput(kPriorStart);
     register_module("synthesis", synthesis_);
   }
+  if (config.classes > 0) classes_ = register_module("classes", ClassRows(config.classes, config.width));
   density_ = register_module("density", MakeHyperDensity(config.density, config.hyper_channels));
   if (config.channel_prior) log_scale_ = register_parameter("log_scale", torch::zeros({config.width}));
 }
@@ -43,16 +46,32 @@ torch::Tensor LearnedCodecImpl::Normalized(const torch::Tensor& y) const {
   return log_scale_.defined() ? y * torch::exp(-log_scale_) : y;
 }
 
-torch::Tensor LearnedCodecImpl::RunAnalysis(const torch::Tensor& y) {
-  torch::Tensor v = Normalized(y);
+torch::Tensor LearnedCodecImpl::RunAnalysis(const torch::Tensor& y, const torch::Tensor& u) {
+  torch::Tensor v = Normalized(y), classes;
+  if (!classes_.is_empty()) {
+    classes = classes_->Classify(u, log_scale_.defined() ? torch::exp(log_scale_.detach()) : torch::Tensor());
+    v = v - classes_->Rows(classes).slice(2, 0, config_.width);  // what the class says of the means is not news to z
+  }
   for (const auto& block : *analysis_) v = block->as<Block>()->forward(v);
-  return v;
+  const auto z = RoundStraightThrough(v);
+  return classes.defined() ? torch::cat({z, classes.to(z.dtype()).unsqueeze(2)}, 2) : z;
 }
 
 EntropyParameters LearnedCodecImpl::Synthesize(const torch::Tensor& hyper) {
-  torch::Tensor v = hyper;
+  torch::Tensor v = hyper.slice(2, 0, config_.hyper_channels);
   for (const auto& block : *synthesis_) v = block->as<Block>()->forward(v);
+  if (!classes_.is_empty()) v = v + classes_->Rows(ClassesIn(hyper));
   return ToParameters(v);
+}
+
+torch::Tensor LearnedCodecImpl::ClassesIn(const torch::Tensor& hyper) const {
+  // A damaged stream may hold anything.
+  return hyper.select(2, config_.hyper_channels).clamp(0, config_.classes - 1).to(torch::kInt64);
+}
+
+torch::Tensor LearnedCodecImpl::HyperBits(const torch::Tensor& hyper) {
+  const auto bits = density_->Bits(hyper.slice(2, 0, config_.hyper_channels));
+  return classes_.is_empty() ? bits : torch::cat({bits, classes_->Bits(ClassesIn(hyper))}, 2);
 }
 
 EntropyParameters LearnedCodecImpl::StepDirect(DirectAccessImpl::State& state, const torch::Tensor& previous) {
@@ -77,6 +96,18 @@ void LearnedCodecImpl::SetChannelScale(const torch::Tensor& deviation) {
   if (!log_scale_.defined()) return;
   torch::NoGradGuard no_grad;
   log_scale_.copy_(torch::log(deviation));
+}
+
+void LearnedCodecImpl::StartClasses(const torch::Tensor& x) {
+  torch::NoGradGuard no_grad;
+  const auto u = transform_->Forward(x);
+  const auto means = FitClasses(u, config_.classes, kClassRounds);
+  const auto nearest = NearestClass(u, means);
+  const auto within = (u - means.index_select(0, nearest)).square().mean(0).sqrt().clamp_min(config_.sigma_floor);
+  SetChannelScale(within);
+  const auto spread = Normalized(within);
+  classes_->Start(Normalized(means), config_.sigma == SigmaKind::kLog ? torch::log(spread) : spread,
+                  torch::bincount(nearest, {}, config_.classes));
 }
 
 torch::Tensor LearnedCodecImpl::CodedMean(const torch::Tensor& mean) const {
@@ -109,19 +140,19 @@ CodecOutput LearnedCodecImpl::Code(const torch::Tensor& u, bool reconstruct) {
   constexpr double kSteepest = 1e4;
   const auto y = config_.residual ? u : RoundStraightThrough(u);
   const auto seen = LimitGradient(y, kSteepest);
-  const auto z = RoundStraightThrough(RunAnalysis(seen));
-  const auto parameters = direct_.is_empty() ? Synthesize(z) : ToParameters(direct_(z, Normalized(seen)));
+  const auto hyper = RunAnalysis(seen, u);
+  const auto parameters = direct_.is_empty() ? Synthesize(hyper) : ToParameters(direct_(hyper, Normalized(seen)));
   const auto latent = config_.residual ? RoundStraightThrough(u - parameters.mean) : y;
-  return {reconstruct ? Reconstruct(latent, parameters) : torch::Tensor(), density_->Bits(z),
+  return {reconstruct ? Reconstruct(latent, parameters) : torch::Tensor(), HyperBits(hyper),
           Bits(LatentLikelihood(latent, parameters)), density_->Penalty()};
 }
 
 EncoderOutput LearnedCodecImpl::Analyze(const torch::Tensor& x) {
   torch::NoGradGuard no_grad;
   const auto u = transform_->Forward(x);
-  const auto z = torch::round(RunAnalysis(config_.residual ? u : torch::round(u))).contiguous();
-  EntropyParameters parameters = direct_.is_empty() ? Synthesize(z) : EntropyParameters{};
-  return {z, torch::round(config_.residual ? u - parameters.mean : u), std::move(parameters)};
+  const auto hyper = RunAnalysis(config_.residual ? u : torch::round(u), u).contiguous();
+  EntropyParameters parameters = direct_.is_empty() ? Synthesize(hyper) : EntropyParameters{};
+  return {hyper, torch::round(config_.residual ? u - parameters.mean : u), std::move(parameters)};
 }
 
 torch::Tensor LearnedCodecImpl::Reconstruct(const torch::Tensor& latent, const EntropyParameters& parameters) {

@@ -4,6 +4,7 @@
 #include <torch/torch.h>
 
 #include "neural/block.h"
+#include "neural/class_rows.h"
 #include "neural/codec_config.h"
 #include "neural/direct_access.h"
 #include "neural/frozen_transform.h"
@@ -14,7 +15,7 @@ namespace sluice {
 /// What a training step needs of the codec.
 struct CodecOutput {
   torch::Tensor reconstruction;  ///< x' [B, T, d]
-  torch::Tensor bits_hyper;      ///< ideal bits of every z [B, T, h]
+  torch::Tensor bits_hyper;      ///< ideal bits of every z and of the class [B, T, side symbols]
   torch::Tensor bits_latent;     ///< ideal bits of every y [B, T, d]
   torch::Tensor penalty;         ///< scalar that the density asks training to add; undefined for none
 };
@@ -28,7 +29,7 @@ struct EntropyParameters {
 /// What the encoder of a chunk computes: the integers to code, as whole numbers in float tensors, and the parameters
 /// they are coded with, which the decoder recomputes from `hyper`.
 struct EncoderOutput {
-  torch::Tensor hyper;   ///< z [B, T, h]
+  torch::Tensor hyper;   ///< z, and the class behind its channels [B, T, side symbols]
   torch::Tensor latent;  ///< y, or the residual s when the codec codes residuals [B, T, d]
   EntropyParameters parameters;
 };
@@ -36,8 +37,8 @@ struct EncoderOutput {
 /// The learned codec of one cut: transform, analysis, hyper-prior density, synthesis.
 ///
 /// Data flow: x -> u (transform) -> y = round(u) -> z = round(analysis(y)) -> (mean, sigma) = synthesis(z), or of z and
-/// the y before with direct access.
-/// Causal: z_t depends on y_<=t, the parameters of y_t on z_<=t.
+/// the y before with direct access. With classes, u also names a class c: z says what c leaves open, and (mean, sigma)
+/// = synthesis(z) + rows of c and of the class before. Causal: z_t depends on y_<=t, the parameters of y_t on z_<=t.
 /// Source: docs/codec.md, "Preset paper"; arXiv 2601.22002, section 3.
 class LearnedCodecImpl : public torch::nn::Module {
  public:
@@ -65,15 +66,26 @@ class LearnedCodecImpl : public torch::nn::Module {
   /// Ideal probability of coded integers. Data: latent as in EncoderOutput.
   torch::Tensor LatentLikelihood(const torch::Tensor& latent, const EntropyParameters& parameters) const;
 
+  /// Ideal bits of what goes beside the latents. Data: hyper as in EncoderOutput -> the same shape.
+  torch::Tensor HyperBits(const torch::Tensor& hyper);
+
   /// Starts the channel prior at the measured spread of u. Data: deviation [d], positive. A no-op without the switch.
   void SetChannelScale(const torch::Tensor& deviation);
+
+  /// Starts classes at the clusters of hidden states, and the channel prior at the spread within them. Data: x [n, d].
+  /// Consumes torch's random state. Needs: the transform is set, and classes are more than 0.
+  void StartClasses(const torch::Tensor& x);
 
   const CodecConfig& config() const { return config_; }
   FrozenTransform& transform() { return transform_; }
   HyperDensityImpl& density() { return *density_; }
+  /// Null without classes.
+  const ClassRowsImpl* classes() const { return classes_.is_empty() ? nullptr : classes_.get(); }
 
  private:
-  torch::Tensor RunAnalysis(const torch::Tensor& y);
+  // The side symbols of latents as the analysis sees them, y, and as the search for a class does, u.
+  torch::Tensor RunAnalysis(const torch::Tensor& y, const torch::Tensor& u);
+  torch::Tensor ClassesIn(const torch::Tensor& hyper) const;  // int64 [B, T]
   torch::Tensor Normalized(const torch::Tensor& y) const;
   EntropyParameters ToParameters(const torch::Tensor& raw) const;
   CodecOutput Code(const torch::Tensor& u, bool reconstruct);
@@ -83,6 +95,7 @@ class LearnedCodecImpl : public torch::nn::Module {
   torch::nn::ModuleList analysis_;
   torch::nn::ModuleList synthesis_;
   DirectAccess direct_{nullptr};  // instead of synthesis_ with direct access
+  ClassRows classes_{nullptr};
   HyperDensity density_;
   torch::Tensor log_scale_;  ///< [d], only with channel_prior
 };

@@ -139,10 +139,11 @@ TEST(BlockTest, MatchesTheCausalOrder) {
 
 CodecConfig Tiny(CodecMode mode = CodecMode::kFrozen) { return CodecConfig::Paper(8, 2, 64, mode); }
 
-TEST(LearnedCodecTest, MatchesCausalOrderOfBothNetworks) {
+void ExpectCausalOrder(const CodecConfig& config) {
   torch::manual_seed(4);
-  LearnedCodec codec(Tiny());
+  LearnedCodec codec(config);
   torch::NoGradGuard no_grad;
+  if (config.classes > 0) codec->StartClasses(torch::randn({100, 8}) * 6);
   const auto x = torch::randn({1, 8, 8}) * 6;
   const EncoderOutput before = codec->Analyze(x);
   bool hyper_moved = false;
@@ -161,6 +162,13 @@ TEST(LearnedCodecTest, MatchesCausalOrderOfBothNetworks) {
     EXPECT_FALSE(torch::equal(shifted.mean[0][t], before.parameters.mean[0][t]));
   }
   EXPECT_TRUE(hyper_moved);
+}
+
+TEST(LearnedCodecTest, MatchesCausalOrderOfBothNetworks) {
+  ExpectCausalOrder(Tiny());
+  CodecConfig classed = Tiny();
+  classed.classes = 6;
+  ExpectCausalOrder(classed);
 }
 
 int64_t CountParameters(LearnedCodec codec, const std::string& prefix) {

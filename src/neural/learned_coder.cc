@@ -214,7 +214,7 @@ Status LearnedCoder::EncodeAtOnce(EncoderOutput& output, CodedChunk& chunk) {
 Status LearnedCoder::EncodeByToken(const EncoderOutput& output, CodedChunk& chunk) {
   const CodecConfig& config = stored_.codec->config();
   const ElementCodec elements(stored_.hyper_tables, tables_);
-  const auto h = static_cast<size_t>(config.hyper_channels), d = static_cast<size_t>(config.width);
+  const auto h = static_cast<size_t>(config.SideSymbols()), d = static_cast<size_t>(config.width);
   const size_t tokens = chunk.latent.size() / d;
   SLUICE_ASSIGN_OR_RETURN(const CodingParameters coding, ToCodingParameters(stored_.codec, output.parameters));
   ByteWriter payload;
@@ -231,7 +231,7 @@ Status LearnedCoder::EncodeByToken(const EncoderOutput& output, CodedChunk& chun
 
 Status LearnedCoder::Measure(const EncoderOutput& output, CodedChunk& chunk) {
   SLUICE_ASSIGN_OR_RETURN(const CodingParameters coding, ToCodingParameters(stored_.codec, output.parameters));
-  chunk.estimated_hyper_bits = stored_.codec->density().Bits(output.hyper).sum().item<double>();
+  chunk.estimated_hyper_bits = stored_.codec->HyperBits(output.hyper).sum().item<double>();
   chunk.estimated_latent_bits =
       Bits(stored_.codec->LatentLikelihood(output.latent, output.parameters)).sum().item<double>();
   for (size_t i = 0; i < chunk.hyper.size(); ++i) {
@@ -253,7 +253,7 @@ Result<DecodedChunk> LearnedCoder::Decode(std::span<const uint8_t> payload, int6
     torch::NoGradGuard no_grad;
     const auto count = static_cast<size_t>(batch * tokens);
     DecodedChunk chunk;
-    chunk.hyper.resize(count * static_cast<size_t>(config.hyper_channels));
+    chunk.hyper.resize(count * static_cast<size_t>(config.SideSymbols()));
     chunk.latent.resize(count * static_cast<size_t>(config.width));
     SLUICE_ASSIGN_OR_RETURN(const EntropyParameters parameters, config.stream_per_token
                                                                     ? DecodeByToken(payload, batch, chunk)
@@ -265,7 +265,7 @@ Result<DecodedChunk> LearnedCoder::Decode(std::span<const uint8_t> payload, int6
 }
 
 torch::Tensor LearnedCoder::HyperTensor(const DecodedChunk& chunk, int64_t batch) const {
-  return FromIntegers(chunk.hyper, {batch, -1, stored_.codec->config().hyper_channels});
+  return FromIntegers(chunk.hyper, {batch, -1, stored_.codec->config().SideSymbols()});
 }
 
 Result<EntropyParameters> LearnedCoder::DecodeAtOnce(std::span<const uint8_t> payload, int64_t batch,
@@ -293,7 +293,7 @@ Result<EntropyParameters> LearnedCoder::DecodeByToken(std::span<const uint8_t> p
                                                       DecodedChunk& chunk) {
   const CodecConfig& config = stored_.codec->config();
   const ElementCodec elements(stored_.hyper_tables, tables_);
-  const auto h = static_cast<size_t>(config.hyper_channels), d = static_cast<size_t>(config.width);
+  const auto h = static_cast<size_t>(config.SideSymbols()), d = static_cast<size_t>(config.width);
   const size_t tokens = chunk.latent.size() / d;
   ByteReader reader(payload);
   SLUICE_RETURN_IF_ERROR(GetStreams(

@@ -24,7 +24,8 @@ StoredCodec MakeStored(const CodecConfig& config, const torch::Tensor& deviation
     stored.codec->transform()->Set(torch::randn({config.width}), axes, torch::full({config.width}, 1.5));
   }
   stored.codec->SetChannelScale(deviation);
-  auto tables = MakeHyperTables(stored.codec->density(), config.precision_bits);
+  if (config.classes > 0) stored.codec->StartClasses(torch::randn({500, config.width}) * deviation);
+  auto tables = MakeSideTables(*stored.codec);
   EXPECT_TRUE(tables.ok()) << tables.status().ToString();
   stored.hyper_tables = std::move(tables).value();
   return stored;
@@ -75,16 +76,27 @@ void ExpectRoundTrip(const CodecConfig& config, int64_t batch, int64_t tokens) {
 
 TEST(LearnedCoderTest, RoundTripsEverySwitch) {
   for (const CodecMode mode : {CodecMode::kJoint, CodecMode::kFrozen}) {
-    for (const char* assignment : {"residual=false",       "residual=true",
-                                   "centroid=true",        "mean_steps=8",
-                                   "mean_steps=16",        "stream_per_token=true",
-                                   "last_mlp=false",       "last_mlp_ratio=1",
-                                   "attention=false",      "sigma=log",
-                                   "sigma=linear",         "channel_prior=true",
-                                   "channel_prior=false",  "precision_bits=10",
-                                   "precision_bits=16",    "density=fourier",
-                                   "density=fourier_safe", "prior=direct",
-                                   "causal=false",         "window=5"}) {
+    for (const char* assignment : {"residual=false",
+                                   "residual=true",
+                                   "centroid=true",
+                                   "mean_steps=8",
+                                   "mean_steps=16",
+                                   "stream_per_token=true",
+                                   "last_mlp=false",
+                                   "last_mlp_ratio=1",
+                                   "attention=false",
+                                   "sigma=log",
+                                   "sigma=linear",
+                                   "channel_prior=true",
+                                   "channel_prior=false",
+                                   "precision_bits=10",
+                                   "precision_bits=16",
+                                   "density=fourier",
+                                   "density=fourier_safe",
+                                   "prior=direct",
+                                   "causal=false",
+                                   "window=5",
+                                   "classes=7"}) {
       CodecConfig config = TinyConfig(mode);
       ASSERT_TRUE(config.Set(assignment).ok()) << assignment;
       ExpectRoundTrip(config, 2, 21);
@@ -217,7 +229,9 @@ Status ReadStream(LearnedCoder& coder, std::span<const uint8_t> bytes, std::vect
 }
 
 TEST(LearnedCoderTest, RejectsAThousandFlippedBits) {
-  LearnedCoder coder = MakeCoder(TinyConfig());
+  CodecConfig config = TinyConfig();
+  config.classes = 30;
+  LearnedCoder coder = MakeCoder(config);
   const Stream good = MakeStream(coder, 2, 256);
   std::vector<std::vector<int32_t>> latents;
   ASSERT_TRUE(ReadStream(coder, good.bytes, &latents).ok());
@@ -353,7 +367,7 @@ TEST(LearnedCoderTest, CostsWhatTheEstimateSaysAfterTraining) {
     (step == 0 ? first : last) = bits.item<double>();
   }
   EXPECT_LT(last, 0.95 * first) << "training must learn something";
-  stored.hyper_tables = MakeHyperTables(stored.codec->density(), config.precision_bits).value();
+  stored.hyper_tables = MakeSideTables(*stored.codec).value();
   LearnedCoder coder = LearnedCoder::Create(std::move(stored)).value();
   const Rate rate = Measure(coder, held_out);
   std::printf("60 steps: %.1f -> %.1f bits/token\n", first, last);

@@ -33,7 +33,7 @@ std::vector<Variant> SingleSwitches(const ModelShape& shape) {
         "mean_steps=8",      "mean_steps=16",     "last_mlp=false", "last_mlp_ratio=1",    "last_mlp_ratio=2",
         "attention=false",   "causal=false",      "window=8",       "window=32",           "density=fourier_safe",
         "density=fourier",   "prior=direct",      "sigma=linear",   "channel_prior=false", "stream_per_token=true",
-        "precision_bits=12", "precision_bits=16"}) {
+        "precision_bits=12", "precision_bits=16", "classes=2048"}) {
     variants.push_back({assignment, {assignment}});
   }
   const int64_t half = Near(shape, 0.5), quarter = Near(shape, 0.25), eighth = Near(shape, 0.125);

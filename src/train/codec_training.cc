@@ -32,9 +32,11 @@ namespace {
 constexpr int64_t kScaleSearchWindows = 8;
 // Learning rates relative to the networks'.
 constexpr double kDensityRateScale = 0.6;
+constexpr double kClassRateScale = 2.0;    // a row moves only when its class comes up
 constexpr double kScaleRateScale = 0.375;  // gains and channel scales
 constexpr double kAxesRateScale = 0.125;
 constexpr double kLargestJointGain = 4096;
+constexpr int64_t kRowsPerClass = 25;
 constexpr double kCoarsestStart = 0.5;  // steps in the deviation of the widest channel
 
 class CodecTask : public TrainingTask {
@@ -57,6 +59,7 @@ class CodecTask : public TrainingTask {
   std::vector<ParameterGroup> Groups() override {
     ParameterGroup networks;
     ParameterGroup density{.parameters = {}, .rate_scale = kDensityRateScale, .decay = false};
+    ParameterGroup tables{.parameters = {}, .rate_scale = kClassRateScale, .decay = false};
     ParameterGroup scales{.parameters = {}, .rate_scale = kScaleRateScale, .decay = false};
     ParameterGroup axes{.parameters = {}, .rate_scale = kAxesRateScale, .decay = false};
     for (const auto& item : codec_->named_parameters()) {
@@ -64,10 +67,11 @@ class CodecTask : public TrainingTask {
       ParameterGroup& group = name == "transform.axes"                              ? axes
                               : name == "transform.log_gain" || name == "log_scale" ? scales
                               : name.starts_with("density.")                        ? density
+                              : name.starts_with("classes.")                        ? tables
                                                                                     : networks;
       group.parameters.emplace_back("codec." + name, item.value());
     }
-    std::vector<ParameterGroup> groups = {networks, density, scales, axes};
+    std::vector<ParameterGroup> groups = {networks, density, tables, scales, axes};
     if (options_.mode == CodecMode::kJoint) {
       ParameterGroup backbone{.parameters = {}, .rate_scale = options_.backbone_rate_scale};
       for (const auto& item : backbone_->named_parameters()) {
@@ -209,6 +213,9 @@ void Initialize(const CodecTrainOptions& options, Backbone& backbone, LearnedCod
     RescaleResidualStream(backbone, std::min(gain, kLargestJointGain));
   }
   codec->SetChannelScale(statistics.deviation * gain);
+  if (config.classes == 0) return;
+  const int64_t windows = std::max(kStatisticsWindows, config.classes * kRowsPerClass / config.context);
+  codec->StartClasses(HeadInParts(backbone, dealer.Deal(0, windows), cut).reshape({-1, config.width}));
 }
 
 std::string RunIdentity(const CodecTrainOptions& options, const CodecConfig& config, const std::string& model,

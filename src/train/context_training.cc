@@ -19,6 +19,7 @@
 #include "backbone/torch_setup.h"
 #include "base/file.h"
 #include "neural/context_coder.h"
+#include "neural/state_classes.h"
 #include "train/distortion_loss.h"
 #include "train/initial_scale.h"
 #include "train/run_text.h"
@@ -88,12 +89,6 @@ void FitGain(Backbone& backbone, int64_t cut, const torch::Tensor& sample, doubl
   const double predicted = 0.5 * (torch::matmul(error, start.metric) * error).sum(2).mean().item<double>();
   start.metric = start.metric * (measured / predicted);
   start.deviation = start.deviation * gain;
-}
-
-torch::Tensor HeadInParts(Backbone& backbone, const torch::Tensor& tokens, int64_t cut) {
-  std::vector<torch::Tensor> parts;
-  for (const auto& part : tokens.split(kStatisticsWindows)) parts.push_back(backbone.Head(part, cut));
-  return torch::cat(parts);
 }
 
 Start FindStart(Backbone& backbone, int64_t cut, const ContextConfig& config, double lambda, BatchDealer& dealer) {

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numbers>
 #include <string>
+#include <vector>
 
 #include "train/distortion_loss.h"
 
@@ -27,6 +28,14 @@ bool IsFinalNorm(const std::string& name) {
 }
 
 }  // namespace
+
+torch::Tensor HeadInParts(Backbone& backbone, const torch::Tensor& tokens, int64_t cut) {
+  torch::NoGradGuard no_grad;
+  constexpr int64_t kPart = 64;
+  std::vector<torch::Tensor> parts;
+  for (const auto& part : tokens.split(kPart)) parts.push_back(backbone.Head(part, cut));
+  return torch::cat(parts);
+}
 
 HiddenStatistics MeasureHidden(const torch::Tensor& hidden) {
   torch::NoGradGuard no_grad;

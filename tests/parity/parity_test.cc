@@ -8,6 +8,7 @@
 #include "nets/context_engine.h"
 #include "neural/context_coder.h"
 #include "neural/context_export.h"
+#include "neural/state_classes.h"
 
 namespace sluice {
 namespace {

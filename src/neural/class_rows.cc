@@ -1,5 +1,8 @@
 #include "neural/class_rows.h"
 
+#include <numbers>
+
+#include "neural/layers.h"
 #include "neural/state_classes.h"
 
 namespace sluice {
@@ -18,14 +21,11 @@ torch::Tensor ClassRowsImpl::Classify(const torch::Tensor& u, const torch::Tenso
 }
 
 torch::Tensor ClassRowsImpl::Rows(const torch::Tensor& classes) const {
-  const auto first = torch::full({classes.size(0), 1}, this->classes(), torch::kInt64);
-  const auto before = torch::cat({first, classes.slice(1, 0, classes.size(1) - 1)}, 1);
-  return torch::embedding(now_, classes) + torch::embedding(previous_, before);
+  return torch::embedding(now_, classes) + torch::embedding(previous_, Later(classes, 1, this->classes()));
 }
 
 torch::Tensor ClassRowsImpl::Bits(const torch::Tensor& classes) const {
-  constexpr double kBitsPerNat = 1.4426950408889634;
-  const auto bits = torch::log_softmax(logits_, 0) * -kBitsPerNat;
+  const auto bits = torch::log_softmax(logits_, 0) * -std::numbers::log2e;
   return bits.index_select(0, classes.reshape({-1})).reshape({classes.size(0), classes.size(1), 1});
 }
 

@@ -219,9 +219,8 @@ Status CodecConfig::Validate() const {
   if (prior == PriorKind::kDirect &&
       (residual || stream_per_token || !attention || !causal || window > 0 || classes > 0)) {
     return fail(
-        "direct access goes token by token: residual, stream_per_token, attention, causal, window and classes stay as "
-        "they "
-        "are");
+        "direct access goes token by token: residual, stream_per_token, attention, causal, window and classes stay "
+        "as they are");
   }
   if (classes != 0 && (classes < 2 || classes > int64_t{1} << (precision_bits - 1))) {
     return fail(fmt::format("classes {} is neither 0 nor 2 to {}, half of 2^precision_bits", classes,

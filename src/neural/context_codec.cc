@@ -7,6 +7,7 @@
 
 #include "neural/bounds.h"
 #include "neural/gaussian.h"
+#include "neural/layers.h"
 #include "neural/state_classes.h"
 
 namespace sluice {
@@ -34,13 +35,6 @@ Tensor RoundWeights(const Tensor& weights) {
 
 Tensor RoundTable(const Tensor& rows) {
   return RoundStraightThrough(torch::clamp(rows, -kLargestTable, kLargestTable) / kTableUnit) * kTableUnit;
-}
-
-// Rows of [B, T, ...] moved `by` tokens later; what was before the chunk is `fill`.
-Tensor Later(const Tensor& v, int64_t by, int64_t fill) {
-  if (by == 0) return v;
-  const auto head = torch::full_like(v.slice(1, 0, std::min(by, v.size(1))), fill);
-  return torch::cat({head, v.slice(1, 0, std::max<int64_t>(0, v.size(1) - by))}, 1);
 }
 
 Tensor Normal(int64_t rows, int64_t columns, double deviation) { return torch::randn({rows, columns}) * deviation; }

@@ -50,6 +50,12 @@ torch::nn::Linear NoBias(int64_t in, int64_t out, double gain) {
   return linear;
 }
 
+torch::Tensor Later(const torch::Tensor& v, int64_t by, int64_t fill) {
+  if (by == 0) return v;
+  const auto head = torch::full_like(v.slice(1, 0, std::min(by, v.size(1))), fill);
+  return torch::cat({head, v.slice(1, 0, std::max<int64_t>(0, v.size(1) - by))}, 1);
+}
+
 torch::Tensor Attend(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v, int64_t heads) {
   const torch::Tensor scores = at::bmm(SplitHeads(q, heads), SplitHeads(k, heads).transpose(1, 2)) * Scale(q, heads);
   return JoinHeads(at::bmm(torch::softmax(scores, -1), SplitHeads(v, heads)), heads);

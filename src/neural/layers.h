@@ -14,6 +14,9 @@ inline constexpr double kBranchGain = 0.3;
 /// A linear map without bias whose weights start with variance gain^2 / in.
 torch::nn::Linear NoBias(int64_t in, int64_t out, double gain = 1.0);
 
+/// Rows moved `by` tokens later; what was before the chunk is `fill`. Data: [B, T, ...] -> the same shape.
+torch::Tensor Later(const torch::Tensor& v, int64_t by, int64_t fill);
+
 /// softmax(q k^T / sqrt(n / heads)) v, head by head: every row sees every key.
 /// Data: q [B, Tq, n]; k, v [B, Tk, n] -> [B, Tq, n]. Needs: heads divides n.
 torch::Tensor Attend(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v, int64_t heads);

@@ -16,7 +16,6 @@ namespace {
 constexpr double kLargestLogSigma = 10.0;
 // With a channel prior the networks start as small corrections to it.
 constexpr double kPriorStart = 0.1;
-constexpr int kClassRounds = 12;  // of k-means
 
 }  // namespace
 

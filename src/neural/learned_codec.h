@@ -38,7 +38,8 @@ struct EncoderOutput {
 ///
 /// Data flow: x -> u (transform) -> y = round(u) -> z = round(analysis(y)) -> (mean, sigma) = synthesis(z), or of z and
 /// the y before with direct access. With classes, u also names a class c: z says what c leaves open, and (mean, sigma)
-/// = synthesis(z) + rows of c and of the class before. Causal: z_t depends on y_<=t, the parameters of y_t on z_<=t.
+/// = synthesis(z) + rows of c and of the class before.
+/// Causal: z_t depends on y_<=t, the parameters of y_t on z_<=t.
 /// Source: docs/codec.md, "Preset paper"; arXiv 2601.22002, section 3.
 class LearnedCodecImpl : public torch::nn::Module {
  public:

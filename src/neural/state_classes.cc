@@ -1,6 +1,5 @@
 #include "neural/state_classes.h"
 
-#include <algorithm>
 #include <cmath>
 #include <vector>
 

@@ -3,7 +3,12 @@
 
 #include <torch/torch.h>
 
+#include <cstdint>
+
 namespace sluice {
+
+/// Rounds of k-means that training takes.
+inline constexpr int kClassRounds = 12;
 
 /// k-means. Data: points [n, r] -> means [classes, r]. Starts from torch's current random state.
 torch::Tensor FitClasses(const torch::Tensor& points, int64_t classes, int rounds);

@@ -36,7 +36,6 @@ constexpr double kClassRateScale = 2.0;    // a row moves only when its class co
 constexpr double kScaleRateScale = 0.375;  // gains and channel scales
 constexpr double kAxesRateScale = 0.125;
 constexpr double kLargestJointGain = 4096;
-constexpr int64_t kRowsPerClass = 25;
 constexpr double kCoarsestStart = 0.5;  // steps in the deviation of the widest channel
 
 class CodecTask : public TrainingTask {
@@ -212,10 +211,9 @@ void Initialize(const CodecTrainOptions& options, Backbone& backbone, LearnedCod
   } else {
     RescaleResidualStream(backbone, std::min(gain, kLargestJointGain));
   }
-  codec->SetChannelScale(statistics.deviation * gain);
-  if (config.classes == 0) return;
-  const int64_t windows = std::max(kStatisticsWindows, config.classes * kRowsPerClass / config.context);
-  codec->StartClasses(HeadInParts(backbone, dealer.Deal(0, windows), cut).reshape({-1, config.width}));
+  if (config.classes == 0) return codec->SetChannelScale(statistics.deviation * gain);
+  const auto tokens = dealer.Deal(0, StartWindows(config.classes, config.context));
+  codec->StartClasses(HeadInParts(backbone, tokens, cut).reshape({-1, config.width}));
 }
 
 std::string RunIdentity(const CodecTrainOptions& options, const CodecConfig& config, const std::string& model,

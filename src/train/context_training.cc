@@ -27,11 +27,9 @@
 namespace sluice {
 namespace {
 
-constexpr int64_t kRowsPerId = 25;  // on average, from which a class or a row of a direct table is found
 constexpr int64_t kClassWindows = 400;
 constexpr int64_t kClassBatch = 40;
 constexpr int64_t kScaleWindows = 8;
-constexpr int kClassRounds = 12;
 // Learning rates relative to the network's.
 constexpr double kTableRateScale = 2.0;  // a row of a table moves only when its id comes up
 constexpr double kContextScaleRateScale = 0.3;
@@ -95,7 +93,7 @@ Start FindStart(Backbone& backbone, int64_t cut, const ContextConfig& config, do
   torch::NoGradGuard no_grad;
   // Only classes and direct rows are found id by id; a large vocabulary alone needs no more than the statistics do.
   const bool by_id = config.ids == ContextIds::kClasses || config.direct > 0;
-  const int64_t windows = std::max(kStatisticsWindows, by_id ? config.id_count * kRowsPerId / config.context : 0);
+  const int64_t windows = StartWindows(by_id ? config.id_count : 0, config.context);
   const auto tokens = dealer.Deal(0, windows);
   const auto hidden = HeadInParts(backbone, tokens, cut);
   Start start;

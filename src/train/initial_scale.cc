@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "train/distortion_loss.h"
+#include "train/run_text.h"
 
 namespace sluice {
 namespace {
@@ -31,9 +32,8 @@ bool IsFinalNorm(const std::string& name) {
 
 torch::Tensor HeadInParts(Backbone& backbone, const torch::Tensor& tokens, int64_t cut) {
   torch::NoGradGuard no_grad;
-  constexpr int64_t kPart = 64;
   std::vector<torch::Tensor> parts;
-  for (const auto& part : tokens.split(kPart)) parts.push_back(backbone.Head(part, cut));
+  for (const auto& part : tokens.split(kStatisticsWindows)) parts.push_back(backbone.Head(part, cut));
   return torch::cat(parts);
 }
 

@@ -17,8 +17,8 @@ struct HiddenStatistics {
   torch::Tensor deviation;  ///< [d], standard deviation along each axis
 };
 
-/// Hidden states of many windows, whose activations would not all fit a memory at once. Data: int64 [B, T] -> [B, T,
-/// d].
+/// Hidden states of many windows, some at a time: activations of all would not fit a memory.
+/// Data: tokens int64 [B, T] -> [B, T, d].
 torch::Tensor HeadInParts(Backbone& backbone, const torch::Tensor& tokens, int64_t cut);
 
 /// Mean and principal axes of hidden states. The first token of each row is left out: it follows nothing and its state

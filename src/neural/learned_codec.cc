@@ -57,10 +57,15 @@ torch::Tensor LearnedCodecImpl::RunAnalysis(const torch::Tensor& y, const torch:
 }
 
 EntropyParameters LearnedCodecImpl::Synthesize(const torch::Tensor& hyper) {
-  torch::Tensor v = hyper.slice(2, 0, config_.hyper_channels);
+  torch::Tensor v = ChannelsIn(hyper);
   for (const auto& block : *synthesis_) v = block->as<Block>()->forward(v);
   if (!classes_.is_empty()) v = v + classes_->Rows(ClassesIn(hyper));
   return ToParameters(v);
+}
+
+// Not a slice of everything: gradients would add up in another order, and training would take another path.
+torch::Tensor LearnedCodecImpl::ChannelsIn(const torch::Tensor& hyper) const {
+  return classes_.is_empty() ? hyper : hyper.slice(2, 0, config_.hyper_channels);
 }
 
 torch::Tensor LearnedCodecImpl::ClassesIn(const torch::Tensor& hyper) const {
@@ -69,7 +74,7 @@ torch::Tensor LearnedCodecImpl::ClassesIn(const torch::Tensor& hyper) const {
 }
 
 torch::Tensor LearnedCodecImpl::HyperBits(const torch::Tensor& hyper) {
-  const auto bits = density_->Bits(hyper.slice(2, 0, config_.hyper_channels));
+  const auto bits = density_->Bits(ChannelsIn(hyper));
   return classes_.is_empty() ? bits : torch::cat({bits, classes_->Bits(ClassesIn(hyper))}, 2);
 }
 

@@ -86,7 +86,9 @@ class LearnedCodecImpl : public torch::nn::Module {
  private:
   // The side symbols of latents as the analysis sees them, y, and as the search for a class does, u.
   torch::Tensor RunAnalysis(const torch::Tensor& y, const torch::Tensor& u);
-  torch::Tensor ClassesIn(const torch::Tensor& hyper) const;  // int64 [B, T]
+  // What the side symbols hold: z [B, T, h] and, with classes, int64 [B, T].
+  torch::Tensor ChannelsIn(const torch::Tensor& hyper) const;
+  torch::Tensor ClassesIn(const torch::Tensor& hyper) const;
   torch::Tensor Normalized(const torch::Tensor& y) const;
   EntropyParameters ToParameters(const torch::Tensor& raw) const;
   CodecOutput Code(const torch::Tensor& u, bool reconstruct);

@@ -51,6 +51,19 @@ std::vector<std::string> PlanBuilder::Measure(const std::string& text) const {
   return arguments;
 }
 
+// `folder`: what a training wrote; `own_reference`: the reference lies there too.
+std::vector<std::string> PlanBuilder::MeasureLearned(const LearnedRun& run, const std::string& text,
+                                                     const std::string& folder, bool own_reference) const {
+  const bool joint = run.mode == "joint";
+  std::vector<std::string> arguments = Measure(text);
+  const auto add = [&](std::initializer_list<std::string> more) { arguments.insert(arguments.end(), more); };
+  add({"--model", joint ? folder + "/model" : "{model}", "--codec", joint ? folder + "/codec" : folder});
+  if (own_reference) add({"--reference", folder + "/reference"});
+  if (joint && !run.reference.empty()) add({"--reference", "{run:" + run.reference + "}/codec/reference"});
+  if (!run.baselines) add({"--no-baselines"});
+  return arguments;
+}
+
 StudyRun PlanBuilder::Describe(const LearnedRun& run, RunRole role, const std::string& suffix) const {
   StudyRun study_run;
   std::string variant = run.variant.empty() ? "" : "-" + ShortVariant(run.variant);
@@ -110,21 +123,14 @@ std::string PlanBuilder::AddLearned(const LearnedRun& run, RunRole role) {
   const bool own_reference = joint && run.reference.empty() && !tuning;
   if (joint && !own_reference) add({"--no-reference"});
 
-  added.eval = Measure(tuning ? "{select-text}" : "{report-text}");
-  const auto measure = [&](std::initializer_list<std::string> more) { added.eval.insert(added.eval.end(), more); };
-  measure({"--model", joint ? "{run}/codec/model" : "{model}", "--codec", joint ? "{run}/codec/codec" : "{run}/codec"});
-  if (own_reference) measure({"--reference", "{run}/codec/reference"});
-  if (joint && !run.reference.empty()) measure({"--reference", "{run:" + run.reference + "}/codec/reference"});
-  if (!run.baselines) measure({"--no-baselines"});
+  added.eval = MeasureLearned(run, tuning ? "{select-text}" : "{report-text}", "{run}/codec", own_reference);
   plan_.runs.push_back(std::move(added));
   return plan_.runs.back().name;
 }
 
 std::string PlanBuilder::AddBest(const LearnedRun& run, const std::string& choice) {
   StudyRun added = Describe(run, RunRole::kPoint, "");
-  added.eval = Measure("{report-text}");
-  added.eval.insert(added.eval.end(), {"--model", "{model}", "--codec", "{best:" + choice + "}/codec"});
-  if (!run.baselines) added.eval.push_back("--no-baselines");
+  added.eval = MeasureLearned(run, "{report-text}", "{best:" + choice + "}/codec", false);
   plan_.runs.push_back(std::move(added));
   return plan_.runs.back().name;
 }

@@ -48,6 +48,8 @@ class PlanBuilder {
 
  private:
   StudyRun Describe(const LearnedRun& run, RunRole role, const std::string& suffix) const;
+  std::vector<std::string> MeasureLearned(const LearnedRun& run, const std::string& text, const std::string& folder,
+                                          bool own_reference) const;
 
   StudyOptions options_;
   ModelShape shape_;

@@ -1,7 +1,7 @@
 // Rate against distortion. The learning rate of each preset is chosen at one lambda on the selection text, and the run
-// that won there is measured on the report text as that lambda's point, so that nothing is trained twice. Joint runs
-// are trained again, because a point needs a reference model that candidates do not train; with one rate to choose from
-// they are points alone.
+// that won there is measured on the report text as that lambda's point, so that nothing is trained twice. All joint
+// curves of a seed are compared with one reference, the model trained alone beside the first point: candidates train
+// none, and with one rate to choose from there are no joint candidates.
 #include <algorithm>
 #include <map>
 
@@ -43,7 +43,7 @@ bool ChoosesRate(const StudyOptions& options, const std::string& mode) {
 }
 
 // All lambdas and seeds of one preset and mode, and the choice of their learning rate at the tuned lambda.
-// `references`: by seed, the joint run beside which the model alone was trained; curves of one rate share it.
+// `references`: by seed, the joint run beside which the model alone was trained.
 void AddCurve(PlanBuilder& builder, LearnedRun run, double tuned_lambda, std::map<int64_t, std::string>& references) {
   const StudyOptions& options = builder.options();
   const std::vector<double> rates = OrDefault(options.rates, kLearningRates);
@@ -53,7 +53,6 @@ void AddCurve(PlanBuilder& builder, LearnedRun run, double tuned_lambda, std::ma
     run.lambda = tuned_lambda;
     choice = builder.AddTuning(run, rates);
     run.rate = "{choice:" + choice + "}";
-    references.clear();
   } else {
     run.rate = NumberText(rates.front());
   }
@@ -62,11 +61,12 @@ void AddCurve(PlanBuilder& builder, LearnedRun run, double tuned_lambda, std::ma
     for (const double lambda : OrDefault(options.lambdas, kLambdas)) {
       run.lambda = lambda;
       run.baselines = seed == 1 && run.preset == "paper";
-      if (!joint && seed == 1 && lambda == tuned_lambda) {
+      run.reference = references[seed];
+      const bool compared = !joint || !run.reference.empty();
+      if (!choice.empty() && compared && seed == 1 && lambda == tuned_lambda) {
         builder.AddBest(run, choice);
         continue;
       }
-      run.reference = references[seed];
       const std::string name = builder.AddLearned(run);
       if (joint && run.reference.empty()) references[seed] = name;
     }

@@ -119,15 +119,24 @@ TEST_F(StudyPlanTest, RejectsReportTextInTuning) {
   ASSERT_EQ(untuned->choices.size(), 4U);
   for (const StudyChoice& choice : untuned->choices) EXPECT_EQ(choice.setting.find("joint"), std::string::npos);
   EXPECT_EQ(untuned->runs.size(), plan->runs.size() - 2U * 4 * 3 + 4);
-  // The model is trained alone beside one joint run, and once for every rate that presets chose for themselves.
+  // The model is trained alone beside one joint run, however many rates there are to choose from.
   const auto references = [](const StudyPlan& of) {
     return std::count_if(of.runs.begin(), of.runs.end(), [](const StudyRun& run) {
-      return run.labels.mode == "joint" && run.labels.role == RunRole::kPoint &&
+      return run.labels.mode == "joint" && run.labels.role == RunRole::kPoint && !run.train.empty() &&
              std::find(run.train.begin(), run.train.end(), "--no-reference") == run.train.end();
     });
   };
   EXPECT_EQ(references(*untuned), 1);
-  EXPECT_EQ(references(*plan), 4);
+  EXPECT_EQ(references(*plan), 1);
+  // A joint point that was a candidate is not trained again; it is compared with the reference all the same.
+  const StudyRun* chosen = plan->FindRun("fourier-joint-k2-l0.002-s1");
+  ASSERT_NE(chosen, nullptr);
+  EXPECT_TRUE(chosen->train.empty());
+  const auto has = [&](const std::string& argument) {
+    return std::find(chosen->eval.begin(), chosen->eval.end(), argument) != chosen->eval.end();
+  };
+  EXPECT_TRUE(has("{best:lr-fourier-joint}/codec/model") && has("{best:lr-fourier-joint}/codec/codec"));
+  EXPECT_TRUE(has("{run:paper-joint-k2-l0.0002-s1}/codec/reference"));
   options.select_text.clear();
   EXPECT_EQ(MakeStudyPlan("rate-distortion", options).status().code(), StatusCode::kInvalidArgument);
   options.modes = {"joint"};

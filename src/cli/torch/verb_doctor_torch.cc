@@ -78,6 +78,7 @@ int RunTorchDoctor(int argc, char** argv) {
     auto checks = CheckMachine();
     checks.push_back({Verdict::kOk, "libtorch", TorchBuildProfile(), ""});
     checks.push_back(CheckBlas());
+    checks.push_back(CheckBlasKernels(FindBlas().details, HasSkylakeAvx512()));
     for (auto& check : CheckThreads()) checks.push_back(std::move(check));
     verb.Print(ChecksToJson(checks), ChecksToText(checks));
     const bool problem =

@@ -47,11 +47,7 @@ Status Work(const Verb& verb, const ReportRequest& request) {
     SLUICE_ASSIGN_OR_RETURN(const std::string page, RenderPage(content));
     SLUICE_RETURN_IF_ERROR(WriteFileAtomic(request.html, page));
   }
-  if (!request.csv.empty()) {
-    std::string csv;
-    for (const StudySummary& summary : summaries) csv += summary.ToCsv();
-    SLUICE_RETURN_IF_ERROR(WriteFileAtomic(request.csv, csv));
-  }
+  if (!request.csv.empty()) SLUICE_RETURN_IF_ERROR(WriteFileAtomic(request.csv, SummariesToCsv(summaries)));
   size_t plots = 0;
   if (!request.svg.empty()) SLUICE_RETURN_IF_ERROR(WritePlots(request.svg, content, plots));
   size_t runs = 0, done = 0;

@@ -60,9 +60,10 @@ Result<StoredCodec> Load(const std::filesystem::path& folder) {
   }
   SLUICE_ASSIGN_OR_RETURN(const SafetensorsFile file, SafetensorsFile::FromBytes(tensors.bytes()));
 
-  if (static_cast<uint64_t>(ParameterCount(*config)) * sizeof(float) > tensors.bytes().size()) {
-    return Corrupt(
-        fmt::format("codec.json describes {} parameters, more than codec.safetensors holds", ParameterCount(*config)));
+  const bool fixed = config->mode == CodecMode::kFrozen && config->transform == TransformKind::kFixed;
+  const int64_t stored_floats = ParameterCount(*config) + (fixed ? config->width * config->width : 0);
+  if (static_cast<uint64_t>(stored_floats) * sizeof(float) > tensors.bytes().size()) {
+    return Corrupt(fmt::format("codec.json describes {} parameters, more than codec.safetensors holds", stored_floats));
   }
   StoredCodec stored;
   stored.codec = LearnedCodec(*config);

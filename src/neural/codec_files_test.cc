@@ -137,6 +137,13 @@ TEST_F(CodecFilesTest, RejectsOtherVersionsAndFields) {
   config["width"] = 16384;  // refused before gigabytes are allocated
   with("config", config);
   ExpectCode(StatusCode::kCorrupt, "parameters");
+  // The least of networks around the largest of transforms.
+  config["width"] = 65536;
+  config["heads"] = config["hyper_channels"] = 1;
+  config["widths"] = {1};
+  config["attention"] = config["last_mlp"] = false;
+  with("config", config);
+  ExpectCode(StatusCode::kCorrupt, "parameters");
 }
 
 TEST_F(CodecFilesTest, RegressesTheStatusOfFieldsOfAnotherType) {

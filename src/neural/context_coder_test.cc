@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "base/file.h"
 #include "format/temporary_folder.h"
@@ -116,6 +117,16 @@ TEST_P(ContextCoderTest, RejectsDamagedFiles) {
   ASSERT_TRUE(WriteFileAtomic(folder_ / "codec" / "codec.safetensors", std::string_view(bytes)).ok());
   EXPECT_EQ(LoadContext(folder_ / "codec").status().code(), StatusCode::kCorrupt);
   EXPECT_EQ(LoadContext(folder_ / "nowhere").status().code(), StatusCode::kIo);
+  // Refused before gigabytes are allocated for one dense transform of the largest width.
+  auto json = nlohmann::ordered_json::parse(*ReadFile(folder_ / "codec" / "codec.json", 1 << 20));
+  bytes[bytes.size() / 2] ^= 1;
+  ASSERT_TRUE(WriteFileAtomic(folder_ / "codec" / "codec.safetensors", std::string_view(bytes)).ok());
+  json["config"]["width"] = 8192;
+  json["config"]["block"] = 0;
+  ASSERT_TRUE(WriteFileAtomic(folder_ / "codec" / "codec.json", std::string_view(json.dump())).ok());
+  const Status large = LoadContext(folder_ / "codec").status();
+  EXPECT_EQ(large.code(), StatusCode::kCorrupt);
+  EXPECT_NE(large.message().find("more than codec.safetensors holds"), std::string::npos) << large.ToString();
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, ContextCoderTest,

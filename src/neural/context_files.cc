@@ -157,6 +157,12 @@ Result<StoredContext> Load(const std::filesystem::path& folder) {
     const bool damaged = config.status().code() == StatusCode::kInvalidArgument;
     return damaged ? Corrupt(config.status().message()) : config.status();
   }
+  // Nothing is made for a description that asks for more than its file holds.
+  const int64_t d = config->width, block = config->block > 0 ? config->block : d;
+  const int64_t classes = config->ids == ContextIds::kClasses ? config->id_count : 0;
+  const int64_t described = d * block + config->class_width * (d + classes);
+  if (static_cast<uint64_t>(described) * sizeof(float) > tensors.bytes().size())
+    return Corrupt(fmt::format("codec.json describes {} floats, more than codec.safetensors holds", described));
   SLUICE_ASSIGN_OR_RETURN(const SafetensorsFile file, SafetensorsFile::FromBytes(tensors.bytes()));
   StoredContext stored;
   stored.network.config = *config;

@@ -7,9 +7,8 @@ FrozenTransformImpl::FrozenTransformImpl(const CodecConfig& config)
   if (identity_) return;
   const int64_t d = config.width;
   offset_ = register_buffer("offset", torch::zeros({d}));
-  const auto eye = torch::eye(d);
-  if (kind_ == TransformKind::kFixed) axes_ = register_buffer("axes", eye);
-  if (kind_ == TransformKind::kLearned) axes_ = register_parameter("axes", eye);
+  if (kind_ == TransformKind::kFixed) axes_ = register_buffer("axes", torch::eye(d));
+  if (kind_ == TransformKind::kLearned) axes_ = register_parameter("axes", torch::eye(d));
   const auto zeros = torch::zeros({d});
   log_gain_ = config.gain ? register_parameter("log_gain", zeros) : register_buffer("log_gain", zeros);
 }
@@ -37,7 +36,5 @@ torch::Tensor FrozenTransformImpl::Inverse(const torch::Tensor& u) {
   if (kind_ == TransformKind::kLearned) x = torch::matmul(x, torch::inverse(axes_).t());
   return x - offset_;
 }
-
-std::vector<torch::Tensor> FrozenTransformImpl::TransformParameters() const { return parameters(); }
 
 }  // namespace sluice

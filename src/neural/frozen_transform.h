@@ -23,9 +23,6 @@ class FrozenTransformImpl : public torch::nn::Module {
   /// Data: u [..., d] -> x [..., d].
   torch::Tensor Inverse(const torch::Tensor& u);
 
-  /// Parameters that follow their own learning rate: gains and, when learned, axes.
-  std::vector<torch::Tensor> TransformParameters() const;
-
  private:
   bool identity_;
   TransformKind kind_;

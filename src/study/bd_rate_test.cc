@@ -177,7 +177,7 @@ TEST(SeedIntervalTest, RejectsSeedsThatDoNotPair) {
   const std::vector<RateCurve> apart = {kAnchor, {{1, 5}, {2, 6}}};
   const auto status = BdRateOverSeeds(two, apart, {}).status();
   EXPECT_EQ(status.code(), StatusCode::kMismatch);
-  EXPECT_NE(status.message().find("seed 1: "), std::string::npos);
+  EXPECT_NE(status.message().find("pair 2: "), std::string::npos);
 }
 
 }  // namespace

@@ -90,7 +90,7 @@ Result<StudyPlan> PlanAblation(PlanBuilder builder) {
       LearnedRun run{.preset = preset, .mode = mode, .cut = builder.cut(), .seed = static_cast<uint64_t>(seed)};
       run.switches = variant.switches;
       run.variant = variant.name;
-      if (!options.rates.empty()) run.rate = fmt::format("{:g}", options.rates.front());
+      if (!options.rates.empty()) run.rate = NumberText(options.rates.front());
       for (const double lambda : OrDefault(options.lambdas, kTwoLambdas)) {
         run.lambda = lambda;
         const std::string name = builder.AddLearned(run);
@@ -109,7 +109,7 @@ Result<StudyPlan> PlanTime(PlanBuilder builder) {
   for (const std::string& preset : OrDefault(options.presets, {"paper", "fourier", "direct"})) {
     LearnedRun run{.preset = preset, .mode = "frozen", .cut = builder.cut()};
     run.lambda = options.lambdas.empty() ? kTimedLambda : options.lambdas.front();
-    if (!options.rates.empty()) run.rate = fmt::format("{:g}", options.rates.front());
+    if (!options.rates.empty()) run.rate = NumberText(options.rates.front());
     const std::string name = builder.AddLearned(run);
     StudyRun two = *builder.plan().FindRun(name);
     two.name += "-t2";

@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/json_depth.h"
 
 namespace sluice {
 namespace {
@@ -64,6 +65,10 @@ std::string Difference(const Json& before, const Json& now) {
     if (old.contains(name) && old[name] != value)
       return fmt::format("the choice of {} was {}, now {}", name, old[name].dump(), value.dump());
   }
+  for (const auto& [name, value] : now.at("runs").items()) {
+    const Json old = before.value("runs", Json::object());
+    if (old.contains(name) && old[name] != value) return fmt::format("run {}, which it uses, was another", name);
+  }
   for (const auto& [name, value] : now.at("files").items()) {
     const Json old = before.value("files", Json::object());
     if (!old.contains(name) || old[name] != value) return fmt::format("the content of {} was another", name);
@@ -89,7 +94,8 @@ Status CheckFinite(const Json& value, const std::string& where) {
 }  // namespace
 
 Json RunInputs::ToJson() const {
-  return {{"train", train}, {"eval", eval}, {"choices", choices}, {"files", files}, {"version", version}};
+  return {{"train", train}, {"eval", eval}, {"choices", choices},
+          {"files", files}, {"runs", runs}, {"version", version}};
 }
 
 Result<std::map<std::string, std::string>> HashFiles(const StudyPlan& plan) {
@@ -102,7 +108,7 @@ Result<std::map<std::string, std::string>> HashFiles(const StudyPlan& plan) {
 
 RunInputs InputsOf(const StudyRun& run, const std::map<std::string, std::string>& hashes,
                    const std::map<std::string, std::string>& choices, const std::string& version) {
-  RunInputs inputs{.train = run.train, .eval = run.eval, .choices = {}, .files = {}, .version = version};
+  RunInputs inputs{.train = run.train, .eval = run.eval, .choices = {}, .files = {}, .runs = {}, .version = version};
   for (const auto& [name, hash] : hashes) {
     if (Mentions(run, "{" + name + "}")) inputs.files[name] = hash;
   }
@@ -114,6 +120,7 @@ RunInputs InputsOf(const StudyRun& run, const std::map<std::string, std::string>
 
 Result<Json> ReadJsonObject(const fs::path& path) {
   SLUICE_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kLargestJson));
+  SLUICE_RETURN_IF_ERROR(CheckJsonDepth(text).WithContext(path.string()));
   Json json = Json::parse(text, nullptr, false);
   if (!json.is_object()) return Corrupt(path.string() + ": not a JSON object");
   return json;
@@ -129,8 +136,8 @@ Result<RunFolderState> ReadRunState(const fs::path& folder, const StudyRun& run,
     return RunFolderState{RunState::kDone, ""};
   }
   if (fs::exists(folder / "failed.json")) {
-    SLUICE_ASSIGN_OR_RETURN(const Json failure, ReadJsonObject(folder / "failed.json"));
-    return RunFolderState{RunState::kFailed, failure.value("message", "no reason recorded")};
+    SLUICE_ASSIGN_OR_RETURN(const RunFailure failure, ReadRunFailure(folder));
+    return RunFolderState{RunState::kFailed, failure.message};
   }
   const bool trained = run.train.empty() || fs::exists(folder / "train.json");
   return RunFolderState{trained ? RunState::kTrained : RunState::kFresh, ""};
@@ -149,6 +156,9 @@ Result<std::optional<RunRecord>> ReadRunRecord(const fs::path& folder) {
   if (!fs::exists(folder / "run.json")) return std::optional<RunRecord>();
   SLUICE_ASSIGN_OR_RETURN(const Json json, ReadJsonObject(folder / "run.json"));
   try {
+    for (const char* name : {"choices", "files"}) {
+      for (const auto& [key, value] : json.at("inputs").at(name).items()) value.get_ref<const std::string&>();
+    }
     return std::optional<RunRecord>(RunRecord{.inputs = json.at("inputs"),
                                               .train_command = json.at("commands").at("train"),
                                               .eval_command = json.at("commands").at("eval"),
@@ -169,7 +179,20 @@ Status WriteRunFailure(const fs::path& folder, const RunFailure& failure) {
                          json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }
 
+Result<RunFailure> ReadRunFailure(const fs::path& folder) {
+  SLUICE_ASSIGN_OR_RETURN(const Json json, ReadJsonObject(folder / "failed.json"));
+  try {
+    return RunFailure{.stage = json.at("stage"),
+                      .exit_code = json.at("exit_code"),
+                      .signal = json.at("signal"),
+                      .message = json.at("message")};
+  } catch (const nlohmann::json::exception& error) {
+    return Corrupt(fmt::format("{}: {}", (folder / "failed.json").string(), error.what()));
+  }
+}
+
 Result<Json> ParseFigures(std::string_view text) {
+  SLUICE_RETURN_IF_ERROR(CheckJsonDepth(text));
   Json json = Json::parse(text, nullptr, false);
   if (!json.is_object() || json.empty()) return Corrupt("the program printed no figures: not a JSON object");
   SLUICE_RETURN_IF_ERROR(CheckFinite(json, ""));

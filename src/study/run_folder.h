@@ -18,6 +18,7 @@ struct RunInputs {
   std::vector<std::string> eval;
   std::map<std::string, std::string> choices;  ///< name and value, of those that the run uses and that are made
   std::map<std::string, std::string> files;    ///< placeholder and SHA-256 of its files, of those that the run uses
+  std::map<std::string, std::string> runs;     ///< name and digest of the inputs, of runs whose folders it reads
   std::string version;
 
   nlohmann::ordered_json ToJson() const;
@@ -26,7 +27,7 @@ struct RunInputs {
 /// SHA-256 of every file that a plan names, by placeholder; for a folder, of the files in it. Errors: Io.
 Result<std::map<std::string, std::string>> HashFiles(const StudyPlan& plan);
 
-/// The inputs of one run. `hashes`: as HashFiles gave them.
+/// The inputs of one run but for other runs. `hashes`: as HashFiles gave them.
 RunInputs InputsOf(const StudyRun& run, const std::map<std::string, std::string>& hashes,
                    const std::map<std::string, std::string>& choices, const std::string& version);
 
@@ -44,7 +45,8 @@ struct RunFolderState {
   std::string reason;  ///< of kStale and kFailed
 };
 
-/// Reads a run's folder. Choices that are not made yet are not compared. Errors: Corrupt naming the file.
+/// Reads a run's folder. Choices that are not made yet, and runs behind them, are not compared. Errors: Corrupt naming
+/// the file.
 Result<RunFolderState> ReadRunState(const std::filesystem::path& folder, const StudyRun& run, const RunInputs& inputs);
 
 /// run.json: what a run was made from and how. Written before the first process starts, and after each.
@@ -67,6 +69,8 @@ struct RunFailure {
   std::string message;
 };
 Status WriteRunFailure(const std::filesystem::path& folder, const RunFailure& failure);
+/// Errors: Io; Corrupt.
+Result<RunFailure> ReadRunFailure(const std::filesystem::path& folder);
 
 /// Checks what `eval` printed and gives it back as JSON. Errors: Corrupt when it is not a JSON object; Internal naming
 /// the figure that is not a finite number (NaN becomes null in JSON).

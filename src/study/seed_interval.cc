@@ -79,7 +79,7 @@ Result<BdOverSeeds> BdRateOverSeeds(std::span<const RateCurve> anchors, std::spa
   std::vector<double> logs;
   for (size_t i = 0; i < pairs; ++i) {
     const auto bd = BdRate(anchors[anchors.size() == 1 ? 0 : i], tests[tests.size() == 1 ? 0 : i], options);
-    if (!bd.ok()) return bd.status().WithContext(fmt::format("seed {}", i));
+    if (!bd.ok()) return bd.status().WithContext(fmt::format("pair {}", i + 1));
     result.by_seed.push_back(bd->value);
     result.least_overlap = std::min(result.least_overlap, bd->overlap);
     result.dropped += bd->anchor_dropped + bd->test_dropped;

@@ -45,7 +45,7 @@ struct BdOverSeeds {
 /// Pairs curve i of the test with curve i of the anchor; an anchor or test with one curve (a codec without seeds) is
 /// paired with all of the other's. Mean and interval are those of log10(1 + BD / 100), turned back, since -50 % and
 /// +100 % are the same distance from none.
-/// Errors: InvalidArgument for no curves or numbers of curves that do not pair; BdRate's, with the seed's index.
+/// Errors: InvalidArgument for no curves or numbers of curves that do not pair; BdRate's, with the pair's number.
 Result<BdOverSeeds> BdRateOverSeeds(std::span<const RateCurve> anchors, std::span<const RateCurve> tests,
                                     const BdOptions& options, double confidence = 0.95);
 

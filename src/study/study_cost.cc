@@ -7,7 +7,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <fstream>
+#include <limits>
 #include <thread>
 
 #include "base/file.h"
@@ -150,6 +152,9 @@ class Estimator {
 
   Result<double> ProbeEvaluation(const StudyRun& run) {
     Arguments arguments = run.eval;
+    const auto limit = std::find(arguments.begin(), arguments.end(), "--max-tokens");
+    const bool limited = limit != arguments.end() && limit + 1 != arguments.end();
+    const double most = limited ? std::strtod((limit + 1)->c_str(), nullptr) : std::numeric_limits<double>::infinity();
     SetOption(arguments, "--model", "{model}");
     SetOption(arguments, "--codec", "fp16");
     SetOption(arguments, "--max-tokens", std::to_string(kProbeTokens));
@@ -163,7 +168,7 @@ class Estimator {
       std::error_code error;
       for (const auto& path : files->second) bytes += static_cast<double>(fs::file_size(path, error));
     }
-    return wall * std::max(1.0, bytes / kBytesPerToken / kProbeTokens);
+    return wall * std::max(1.0, std::min(bytes / kBytesPerToken, most) / kProbeTokens);
   }
 
   // Wall-clock seconds of one call of the program; 0 when it failed, which the run itself will tell.

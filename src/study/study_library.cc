@@ -33,6 +33,33 @@ Result<int64_t> FirstNumber(const nlohmann::ordered_json& json, std::initializer
   return Unsupported(fmt::format("{}: no field {}", where, fmt::join(names, " or ")));
 }
 
+// What a study does not use is refused, so that nobody takes its default for what was asked.
+Status CheckUse(const StudyInfo& study, const StudyOptions& options) {
+  const std::string_view name = study.name;
+  const bool every_cut = name == "layers" || name == "step", learns = name != "step";
+  const bool one_curve = name == "ablation" || name == "time";
+  const bool only_frozen = name == "lambada" || name == "time";
+  const bool joint = std::find(options.modes.begin(), options.modes.end(), "joint") != options.modes.end();
+  const std::pair<bool, const char*> refused[] = {
+      {every_cut && options.cut >= 0, "--cut: this study takes --cuts"},
+      {!every_cut && !options.cuts.empty(), "--cuts: this study takes one --cut"},
+      {only_frozen && joint, "--mode joint: this study measures codecs on the model as it is"},
+      {name == "ablation" && options.modes.size() > 1, "--mode: this study takes one"},
+      {name == "ablation" && options.presets.size() > 1, "--presets: this study changes switches of one"},
+      {name == "time" && options.lambdas.size() > 1, "--lambdas: this study takes one"},
+      {name == "time" && options.seeds > 1, "--seeds: this study takes one"},
+      {name != "rate-distortion" && options.rates.size() > 1, "--rates: this study chooses none, so it takes one"},
+      {one_curve && !options.steps_of_quantization.empty(), "--quantization-steps: this study measures none"},
+      {name != "ablation" && !options.variants.empty(), "--variant: belongs to the ablation"},
+      {!learns && !(options.presets.empty() && options.lambdas.empty() && options.rates.empty() &&
+                    options.modes.size() <= 1 && !joint && options.switches.empty() && options.seeds == 1),
+       "--presets, --lambdas, --rates, --mode, --set, --seeds: nothing is learned in this study"}};
+  for (const auto& [is, what] : refused) {
+    if (is) return InvalidArgument(fmt::format("study {}, {}", name, what));
+  }
+  return OkStatus();
+}
+
 Status CheckOptions(const StudyOptions& options, const ModelShape& shape) {
   for (const std::string& mode : options.modes) {
     if (mode != "frozen" && mode != "joint")
@@ -79,6 +106,7 @@ Result<StudyPlan> MakeStudyPlan(const std::string& name, const StudyOptions& opt
   }
   SLUICE_ASSIGN_OR_RETURN(const ModelShape shape, ReadModelShape(options.model));
   SLUICE_RETURN_IF_ERROR(CheckOptions(options, shape));
+  SLUICE_RETURN_IF_ERROR(CheckUse(*info, options));
   SLUICE_ASSIGN_OR_RETURN(StudyPlan plan, kPlans[info - std::begin(kInfos)](PlanBuilder(name, options, shape)));
   SLUICE_RETURN_IF_ERROR(plan.Check());
   return plan;

@@ -227,6 +227,21 @@ Result<StudyPlan> StudyPlan::FromJson(const Json& json) {
   }
 }
 
+std::optional<std::vector<std::string>> UsedRuns(const StudyPlan& plan, const StudyRun& run,
+                                                 const RunContext& context) {
+  std::vector<std::string> used;
+  for (const Placeholder& item : PlaceholdersOf(run)) {
+    std::string name = item.kind == "run" ? item.name : "";
+    if ((item.kind == "choice" || item.kind == "best") && plan.FindChoice(item.name) != nullptr) {
+      const auto winner = context.winners.find(item.name);
+      if (winner == context.winners.end()) return std::nullopt;
+      if (item.kind == "best") name = winner->second;
+    }
+    if (!name.empty() && std::find(used.begin(), used.end(), name) == used.end()) used.push_back(std::move(name));
+  }
+  return used;
+}
+
 std::filesystem::path RunFolder(const std::filesystem::path& study_folder, const std::string& run) {
   return study_folder / "runs" / run;
 }

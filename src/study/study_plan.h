@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -87,6 +88,10 @@ struct RunContext {
   std::map<std::string, std::string> values;   ///< choices: name and value
   std::map<std::string, std::string> winners;  ///< choices: name and run
 };
+
+/// Runs whose folders the arguments of `run` name, in the order of their first mention; nothing while a choice that it
+/// mentions is not made.
+std::optional<std::vector<std::string>> UsedRuns(const StudyPlan& plan, const StudyRun& run, const RunContext& context);
 
 /// Folder of a run in a study's folder.
 std::filesystem::path RunFolder(const std::filesystem::path& study_folder, const std::string& run);

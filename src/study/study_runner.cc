@@ -89,6 +89,18 @@ struct ActiveRun {
   ChildProcess child;
 };
 
+// A failed training goes on from its checkpoint, what was made from other inputs is of no use.
+Status ClearRun(const StudyState& state, const std::string& name, const fs::path& study) {
+  const fs::path folder = RunFolder(study, name);
+  std::error_code error;
+  if (state.Of(name).state == RunState::kStale) {
+    fs::remove_all(folder, error);
+  } else {
+    fs::remove(folder / "failed.json", error);
+  }
+  return error ? IoError(folder.string() + ": " + error.message()) : OkStatus();
+}
+
 class Runner {
  public:
   Runner(StudyState& state, std::set<std::string> wanted, const RunnerOptions& options, const StudyCost& cost)
@@ -205,7 +217,14 @@ class Runner {
 
   Status Settle(const StudyRun& run) {
     finished_seconds_ += cost_.run_seconds.contains(run.name) ? cost_.run_seconds.at(run.name) : 0;
-    return state_.Refresh(run.name);
+    SLUICE_RETURN_IF_ERROR(state_.Refresh(run.name));
+    // A choice that was made now may not be the one that finished runs were made with.
+    for (const std::string& name : wanted_) {
+      if (!options_.replace || state_.Of(name).state != RunState::kStale) continue;
+      SLUICE_RETURN_IF_ERROR(ClearRun(state_, name, options_.folder));
+      SLUICE_RETURN_IF_ERROR(state_.Refresh(name));
+    }
+    return OkStatus();
   }
 
   static std::string Summary(const StudyRun& run, const std::string& output) {
@@ -272,30 +291,19 @@ class Runner {
   double finished_seconds_ = 0;
 };
 
-// Removes what the options allow to remove, and refuses what they do not.
-Result<bool> ClearFolders(const StudyState& state, const std::set<std::string>& wanted, const RunnerOptions& options) {
-  bool cleared = false;
+// Runs that the options allow to make again. Errors: Mismatch naming those that they do not.
+Result<std::vector<std::string>> RunsToClear(const StudyState& state, const std::set<std::string>& wanted,
+                                             const RunnerOptions& options) {
+  std::vector<std::string> names;
   std::string stale;
   for (const std::string& name : wanted) {
     const RunFolderState& run = state.Of(name);
-    const fs::path folder = RunFolder(options.folder, name);
-    std::error_code error;
-    if (run.state == RunState::kStale && options.replace) {
-      fs::remove_all(folder, error);
-      cleared = true;
-    } else if (run.state == RunState::kStale) {
+    if (run.state == RunState::kStale && !options.replace)
       stale += fmt::format("{}{}: {}", stale.empty() ? "" : "; ", name, run.reason);
-    }
-    if (run.state == RunState::kFailed && options.retry) {
-      fs::remove(folder / "failed.json", error);
-      cleared = true;
-    }
-    if (error) return IoError(folder.string() + ": " + error.message());
+    if (run.state == RunState::kStale || (run.state == RunState::kFailed && options.retry)) names.push_back(name);
   }
-  if (!stale.empty()) {
-    return Mismatch(stale + ". Choose another --out, or discard these runs with --replace");
-  }
-  return cleared;
+  if (!stale.empty()) return Mismatch(stale + ". Choose another --out, or discard these runs with --replace");
+  return names;
 }
 
 StudyOutcome OutcomeOf(const StudyState& state, const std::set<std::string>& wanted) {
@@ -308,9 +316,10 @@ StudyOutcome OutcomeOf(const StudyState& state, const std::set<std::string>& wan
       outcome.failed[run.name] = now.reason;
     } else {
       const std::string blocked = state.Blocked(run);
-      outcome.missing[run.name] = !blocked.empty()            ? blocked
-                                  : wanted.contains(run.name) ? "not made yet"
-                                                              : kNotAskedFor;
+      outcome.missing[run.name] = now.state == RunState::kStale ? now.reason + "; --replace makes it again"
+                                  : !blocked.empty()            ? blocked
+                                  : wanted.contains(run.name)   ? "not made yet"
+                                                                : kNotAskedFor;
     }
   }
   return outcome;
@@ -358,8 +367,16 @@ Result<StudyOutcome> RunStudy(const StudyPlan& plan, const RunnerOptions& given)
   SLUICE_RETURN_IF_ERROR(MakeFolder(options.folder));
   SLUICE_ASSIGN_OR_RETURN(const FolderLock lock, FolderLock::Take(options.folder));
   SLUICE_ASSIGN_OR_RETURN(StudyState state, StudyState::Read(plan, options.folder, options.version));
-  SLUICE_ASSIGN_OR_RETURN(const bool cleared, ClearFolders(state, wanted, options));
-  if (cleared) {
+  SLUICE_ASSIGN_OR_RETURN(const std::vector<std::string> again, RunsToClear(state, wanted, options));
+  StudyState planned = state;
+  for (const std::string& name : again) planned.Forget(name);
+  CatchInterrupts();
+  ::signal(SIGCHLD, SIG_DFL);  // where it is ignored, and that is inherited, nobody can learn how a process ended
+  SLUICE_ASSIGN_OR_RETURN(const StudyCost cost, EstimateCost(planned, wanted, options.program));
+  const std::string line = cost.Line(plan.study, plan.alone ? 1 : options.jobs);
+  if (cost.runs > 0 && options.confirm && !options.confirm(line)) return Interrupted("not started");
+  for (const std::string& name : again) SLUICE_RETURN_IF_ERROR(ClearRun(state, name, options.folder));
+  if (!again.empty()) {
     SLUICE_ASSIGN_OR_RETURN(state, StudyState::Read(plan, options.folder, options.version));
   }
   Json description = plan.ToJson();
@@ -367,13 +384,7 @@ Result<StudyOutcome> RunStudy(const StudyPlan& plan, const RunnerOptions& given)
   description["version"] = options.version;
   for (const auto& [name, value] : options.machine) description["machine"][name] = value;
   SLUICE_RETURN_IF_ERROR(WriteFileAtomic(options.folder / "study.json", description.dump(1) + "\n"));
-  CatchInterrupts();
-  SLUICE_ASSIGN_OR_RETURN(const StudyCost cost, EstimateCost(state, wanted, options.program));
-  if (cost.runs > 0) {
-    const std::string line = cost.Line(plan.study, plan.alone ? 1 : options.jobs);
-    if (options.confirm && !options.confirm(line)) return Interrupted("not started");
-    SLUICE_RETURN_IF_ERROR(Runner(state, wanted, options, cost).Work());
-  }
+  if (cost.runs > 0) SLUICE_RETURN_IF_ERROR(Runner(state, wanted, options, cost).Work());
   return OutcomeOf(state, wanted);
 }
 

@@ -129,27 +129,103 @@ TEST_F(StudyRunnerTest, RejectsRunsOfOtherInputs) {
   EXPECT_NE(status.message().find("its arguments of train"), std::string::npos) << status.message();
 }
 
-TEST_F(StudyRunnerTest, MatchesBestCandidate) {
-  WriteProgram("mkdir -p $out; echo ${lr:-0} > $out/lr; echo '{}'",
-               "case $(cat $codec/lr) in 0.1) bits=9;; 0.2) bits=7;; *) exit 1;; esac\n"
-               "echo \"{\\\"bits_per_token\\\": $bits, \\\"kl_nats\\\": 0.5}\"");
-  StudyPlan plan = EmptyPlan();
-  StudyChoice choice{
-      .name = "lr", .setting = "learning rate", .lambda = 0.1, .distortion = "kl_nats", .candidates = {}};
-  for (const char* rate : {"0.1", "0.2", "0.3"}) {
-    StudyRun run = LearnedRun(std::string("tune-") + rate);
-    run.train.insert(run.train.end(), {"--lr", rate});
-    plan.runs.push_back(run);
-    choice.candidates.emplace_back(rate, run.name);
+// Three candidates with bits of their own, of which the third fails until it is mended; a point that is the winner's
+// run, and one that is trained at its rate.
+class StudyChoiceTest : public StudyRunnerTest {
+ protected:
+  StudyChoiceTest() {
+    WriteProgram(
+        "mkdir -p $out; echo $lr > $out/lr; echo '{}'",
+        "case $(cat $codec/lr) in 0.1) bits=9;; 0.2) bits=7;; *) [ -f $here/mended ] || exit 1; bits=5;; esac\n"
+        "echo \"{\\\"bits_per_token\\\": $bits, \\\"kl_nats\\\": 0.5}\"");
+    StudyChoice choice{
+        .name = "lr", .setting = "learning rate", .lambda = 0.1, .distortion = "kl_nats", .candidates = {}};
+    for (const char* rate : {"0.1", "0.2", "0.3"}) {
+      StudyRun run = LearnedRun(std::string("tune-") + rate);
+      run.train.insert(run.train.end(), {"--lr", rate});
+      plan_.runs.push_back(run);
+      choice.candidates.emplace_back(rate, run.name);
+    }
+    plan_.choices = {choice};
+    plan_.runs.push_back(LearnedRun("best"));
+    plan_.runs.back().train.clear();
+    plan_.runs.back().eval.back() = "{best:lr}/codec";
+    plan_.runs.push_back(LearnedRun("point"));
+    plan_.runs.back().train.insert(plan_.runs.back().train.end(), {"--lr", "{choice:lr}"});
   }
-  plan.choices = {choice};
-  plan.runs.push_back(LearnedRun("final"));
-  plan.runs.back().train.insert(plan.runs.back().train.end(), {"--lr", "{choice:lr}"});
-  const StudyOutcome outcome = Run(plan);
+
+  StudyPlan plan_ = EmptyPlan();
+};
+
+TEST_F(StudyChoiceTest, MatchesBestCandidate) {
+  const StudyOutcome outcome = Run(plan_);
   EXPECT_EQ(outcome.failed.size(), 1U);
-  EXPECT_EQ(outcome.done.back(), "final");
-  EXPECT_EQ(Read("study/runs/final/codec/lr"), "0.2\n");
-  EXPECT_NE(Read("study/runs/final/run.json").find("\"lr\": \"0.2\""), std::string::npos);
+  EXPECT_EQ(outcome.done.back(), "point");
+  EXPECT_EQ(Read("study/runs/point/codec/lr"), "0.2\n");
+  EXPECT_NE(Read("study/runs/point/run.json").find("\"lr\": \"0.2\""), std::string::npos);
+  EXPECT_NE(Read("study/runs/best/run.json").find("tune-0.2/codec"), std::string::npos);
+}
+
+// The point that is the winner's own run has arguments of its own that do not change; what it measures does.
+TEST_F(StudyChoiceTest, MatchesPointsToTheRunsThatTheyUse) {
+  ASSERT_EQ(Run(plan_).done.size(), 4U);
+  const size_t calls = Calls();
+  for (StudyRun& run : plan_.runs) {
+    if (!run.train.empty()) run.train.push_back("--more");
+  }
+  EXPECT_EQ(RunStudy(plan_, Options()).status().code(), StatusCode::kMismatch);
+  RunnerOptions options = Options();
+  options.replace = true;
+  EXPECT_EQ(Run(plan_, options).done.size(), 4U);
+  EXPECT_EQ(Calls(), 2 * calls);
+  EXPECT_NE(Read("study/runs/best/run.json").find("\"runs\""), std::string::npos);
+}
+
+TEST_F(StudyChoiceTest, RejectsPointsOfAnEarlierChoice) {
+  EXPECT_EQ(Run(plan_).failed.size(), 1U);
+  EXPECT_EQ(Read("study/runs/point/codec/lr"), "0.2\n");
+  Write("mended", "");
+  RunnerOptions options = Options();
+  options.retry = true;
+  const StudyOutcome outcome = Run(plan_, options);
+  EXPECT_EQ(outcome.done, (std::vector<std::string>{"tune-0.1", "tune-0.2", "tune-0.3"}));
+  EXPECT_NE(outcome.missing.at("point").find("the choice of lr was \"0.2\", now \"0.3\""), std::string::npos)
+      << outcome.missing.at("point");
+  options.replace = true;
+  EXPECT_EQ(Run(plan_, options).done.size(), 5U);
+  EXPECT_EQ(Read("study/runs/point/codec/lr"), "0.3\n");
+}
+
+// Both at once: the new choice is made while the study runs, and what it outdates is made again in the same run.
+TEST_F(StudyChoiceTest, MatchesTheNewChoiceWhenToldToReplace) {
+  Run(plan_);
+  Write("mended", "");
+  RunnerOptions options = Options();
+  options.retry = options.replace = true;
+  EXPECT_EQ(Run(plan_, options).done.size(), 5U);
+  EXPECT_EQ(Read("study/runs/point/codec/lr"), "0.3\n");
+}
+
+TEST_F(StudyRunnerTest, RejectsToDiscardBeforeItIsConfirmed) {
+  WriteProgram();
+  StudyPlan plan = EmptyPlan();
+  plan.runs = {LearnedRun("a")};
+  Run(plan);
+  plan.runs[0].train.push_back("--more");
+  RunnerOptions options = Options();
+  options.replace = true;
+  options.confirm = [](const std::string&) { return false; };
+  EXPECT_EQ(RunStudy(plan, options).status().code(), StatusCode::kInterrupted);
+  EXPECT_TRUE(std::filesystem::exists(Path("study/runs/a/eval.json")));
+  EXPECT_EQ(Read("study/study.json").find("--more"), std::string::npos);
+}
+
+TEST_F(StudyRunnerTest, MatchesPlanWhereSigchldIsIgnored) {
+  WriteProgram();
+  StudyPlan plan = EmptyPlan();
+  plan.runs = {LearnedRun("a")};
+  signal(SIGCHLD, SIG_IGN);
+  EXPECT_EQ(Run(plan).done.size(), 1U);
 }
 
 TEST_F(StudyRunnerTest, RejectsChoiceWithoutCandidates) {

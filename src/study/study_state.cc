@@ -6,6 +6,9 @@
 
 #include <algorithm>
 
+#include "base/bytes.h"
+#include "base/hash.h"
+
 namespace sluice {
 
 std::vector<ScoredCandidate> ScoreCandidates(const StudyChoice& choice, const std::filesystem::path& study_folder) {
@@ -43,6 +46,26 @@ Result<StudyState> StudyState::Read(const StudyPlan& plan, const std::filesystem
   SLUICE_RETURN_IF_ERROR(state.MakeChoices());
   for (const StudyRun& run : plan.runs) SLUICE_RETURN_IF_ERROR(state.ReadOne(run));
   return state;
+}
+
+// The digest of all that a run's figures depend on; nothing while a choice on the way is open.
+std::optional<std::string> StudyState::OriginOf(const std::string& name) const {
+  const StudyRun& run = *plan_->FindRun(name);
+  const auto used = UsedRuns(*plan_, run, context_);
+  const RunInputs inputs = InputsFor(run);
+  if (!used || inputs.runs.size() != used->size()) return std::nullopt;
+  constexpr size_t kDigits = 16;
+  return ToHex(Sha256::Of(AsBytes(inputs.ToJson().dump()))).substr(0, kDigits);
+}
+
+RunInputs StudyState::InputsFor(const StudyRun& run) const {
+  RunInputs inputs = InputsOf(run, hashes_, context_.values, version_);
+  const auto used = UsedRuns(*plan_, run, context_);
+  if (!used) return inputs;
+  for (const std::string& name : *used) {
+    if (auto origin = OriginOf(name)) inputs.runs[name] = std::move(*origin);
+  }
+  return inputs;
 }
 
 std::string StudyState::model() const {
@@ -107,7 +130,11 @@ std::string StudyState::Blocked(const StudyRun& run) const {
 
 Status StudyState::Refresh(const std::string& run) {
   SLUICE_RETURN_IF_ERROR(ReadOne(*plan_->FindRun(run)));
-  return MakeChoices();
+  const size_t made = context_.values.size();
+  SLUICE_RETURN_IF_ERROR(MakeChoices());
+  if (context_.values.size() == made) return OkStatus();
+  for (const StudyRun& one : plan_->runs) SLUICE_RETURN_IF_ERROR(ReadOne(one));
+  return OkStatus();
 }
 
 }  // namespace sluice

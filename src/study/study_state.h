@@ -36,7 +36,7 @@ class StudyState {
   /// Folder and choices that are made, for ExpandArguments.
   const RunContext& context() const { return context_; }
   const RunFolderState& Of(const std::string& run) const { return states_.at(run); }
-  RunInputs InputsFor(const StudyRun& run) const { return InputsOf(run, hashes_, context_.values, version_); }
+  RunInputs InputsFor(const StudyRun& run) const;
   /// SHA-256 of the model's files; empty when the plan names no model.
   std::string model() const;
 
@@ -45,13 +45,16 @@ class StudyState {
   /// Why the run can never start, given what failed; empty when it can.
   std::string Blocked(const StudyRun& run) const;
 
-  /// Reads one run's folder again and makes the choices that can be made now.
+  /// Reads one run's folder again, makes the choices that can be made now, and compares all runs with them.
   Status Refresh(const std::string& run);
+  /// Takes a run for fresh whatever its folder holds, until it is read again.
+  void Forget(const std::string& run) { states_[run] = {}; }
 
  private:
   StudyState() = default;
   Status ReadOne(const StudyRun& run);
   Status MakeChoices();
+  std::optional<std::string> OriginOf(const std::string& run) const;
   bool Settled(const std::string& run) const;
 
   const StudyPlan* plan_ = nullptr;

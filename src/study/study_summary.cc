@@ -30,6 +30,7 @@ Result<RunResult> ReadRun(const StudyRun& run, const fs::path& folder) {
   result.eval_command = record->eval_command;
   result.model = record->model;
   result.train_seconds = record->train_seconds;
+  result.inputs = record->inputs;
   if (record->inputs.value("train", Json()) != Json(run.train) ||
       record->inputs.value("eval", Json()) != Json(run.eval)) {
     result.status = "other inputs";
@@ -37,9 +38,9 @@ Result<RunResult> ReadRun(const StudyRun& run, const fs::path& folder) {
     return result;
   }
   if (fs::exists(folder / "failed.json")) {
-    SLUICE_ASSIGN_OR_RETURN(const Json failure, ReadJsonObject(folder / "failed.json"));
+    SLUICE_ASSIGN_OR_RETURN(const RunFailure failure, ReadRunFailure(folder));
     result.status = "failed";
-    result.reason = fmt::format("{}: {}", failure.value("stage", "?"), failure.value("message", "no reason recorded"));
+    result.reason = fmt::format("{}: {}", failure.stage, failure.message);
     return result;
   }
   if (!fs::exists(folder / "eval.json")) return result;
@@ -58,6 +59,40 @@ Status CheckOneModel(const StudySummary& summary) {
                     summary.folder.string(), run.name, run.model.substr(0, 16), summary.model.substr(0, 16)));
   }
   return OkStatus();
+}
+
+// A text or a program that was changed between two runs would otherwise be a difference between two codecs.
+Status CheckOneSource(const StudySummary& summary) {
+  std::map<std::string, std::pair<std::string, std::string>> first;  // what: its value, and the run that has it
+  for (const RunResult& run : summary.runs) {
+    if (!run.done()) continue;
+    std::map<std::string, std::string> sources = {{"the program's version", run.inputs.value("version", "")}};
+    for (const auto& [name, hash] : run.inputs.at("files").items())
+      sources["the content of " + name] = hash.get<std::string>();
+    for (const auto& [what, value] : sources) {
+      const auto& [known, other] = first.try_emplace(what, value, run.name).first->second;
+      if (known == value) continue;
+      return Mismatch(fmt::format("{}: {} is {} in run {} and {} in run {}; make one of them again with --replace",
+                                  summary.folder.string(), what, known.substr(0, 16), other, value.substr(0, 16),
+                                  run.name));
+    }
+  }
+  return OkStatus();
+}
+
+// Runs made with a choice that is not the best of its candidates now do not belong to this study.
+void LeaveOutOtherChoices(StudySummary& summary) {
+  for (const StudyChoice& choice : summary.plan.choices) {
+    const auto scored = ScoreCandidates(choice, summary.folder);
+    const ScoredCandidate* best = BestCandidate(scored);
+    for (RunResult& run : summary.runs) {
+      if (!run.done() || best == nullptr) continue;
+      const std::string made = run.inputs.at("choices").value(choice.name, best->value);
+      if (made == best->value) continue;
+      run.status = "other inputs";
+      run.reason = fmt::format("{} was {} when it was made, now {} is the best", choice.setting, made, best->value);
+    }
+  }
 }
 
 std::string MetricOf(const std::vector<RunResult>& runs) {
@@ -141,10 +176,11 @@ class CurveMaker {
   std::vector<Key> order_;
 };
 
-// Pairs the seeds that both have; a curve without seeds pairs with every other.
+// Pairs the seeds that both have; what is not trained has no seed (0) and pairs with every other.
 void Pair(const std::map<uint64_t, RateCurve>& anchor, const std::map<uint64_t, RateCurve>& test,
           std::vector<RateCurve>& anchors, std::vector<RateCurve>& tests) {
-  if (anchor.size() == 1 || test.size() == 1) {
+  const auto seedless = [](const auto& curves) { return curves.size() == 1 && curves.contains(0); };
+  if (seedless(anchor) || seedless(test)) {
     for (const auto& one : anchor) anchors.push_back(one.second);
     for (const auto& one : test) tests.push_back(one.second);
     return;
@@ -162,6 +198,10 @@ void Compare(const CurveMaker& curves, const StudyCurve& anchor, const StudyCurv
   Pair(curves.BySeed(anchor), curves.BySeed(test), anchors, tests);
   BdRow row{.series = test.series, .mode = test.mode, .cut = test.cut};
   const auto take = [&](BdFit fit, std::optional<BdOverSeeds>& value, std::string& reason) {
+    if (anchors.empty()) {
+      reason = "no seed of which both have all points";
+      return;
+    }
     const auto result = BdRateOverSeeds(anchors, tests, {fit, MetricSense::kLowerIsBetter});
     if (result.ok()) {
       value = *result;
@@ -209,6 +249,19 @@ std::string CsvCell(std::string text) {
   return quoted + "\"";
 }
 
+std::string CsvRow(const StudySummary& summary, const RunResult& run, const std::vector<std::string>& keys) {
+  const RunLabels& labels = run.labels;
+  std::string row = fmt::format("{},{},{},{},{},{},{},{},{},{:g},{:g},{},{}", summary.plan.study, run.name, run.status,
+                                CsvCell(run.reason), RunRoleName(labels.role), CsvCell(labels.series),
+                                CsvCell(labels.codec), labels.mode, labels.cut, labels.lambda, labels.step, labels.seed,
+                                CsvCell(fmt::format("{}", fmt::join(labels.switches, " "))));
+  for (const std::string& key : keys) {
+    const auto value = run.Figure(key);
+    row += value ? fmt::format(",{:.10g}", *value) : ",";
+  }
+  return row + fmt::format(",{},{}\r\n", CsvCell(run.train_command), CsvCell(run.eval_command));
+}
+
 }  // namespace
 
 std::optional<double> RunResult::Figure(const std::string& key) const {
@@ -231,18 +284,24 @@ Result<StudySummary> SummarizeStudy(const fs::path& folder) {
   summary.folder = folder;
   SLUICE_ASSIGN_OR_RETURN(const Json json, ReadJsonObject(folder / "study.json"));
   SLUICE_ASSIGN_OR_RETURN(summary.plan, StudyPlan::FromJson(json));
-  summary.command = json.value("command", "");
-  summary.version = json.value("version", "");
-  const Json machine = json.value("machine", Json::object());
-  for (const auto& [name, value] : machine.items()) summary.machine.emplace_back(name, value);
+  try {
+    summary.command = json.value("command", "");
+    summary.version = json.value("version", "");
+    const Json machine = json.value("machine", Json::object());
+    for (const auto& [name, value] : machine.items()) summary.machine.emplace_back(name, value);
+  } catch (const nlohmann::json::exception& error) {
+    return Corrupt(fmt::format("{}: {}", (folder / "study.json").string(), error.what()));
+  }
   std::map<std::string, size_t> counts;
   for (const StudyRun& run : summary.plan.runs) {
     SLUICE_ASSIGN_OR_RETURN(RunResult result, ReadRun(run, RunFolder(folder, run.name)));
     if (result.done() && summary.model.empty()) summary.model = result.model;
-    ++counts[result.status];
     summary.runs.push_back(std::move(result));
   }
+  LeaveOutOtherChoices(summary);
+  for (const RunResult& run : summary.runs) ++counts[run.status];
   SLUICE_RETURN_IF_ERROR(CheckOneModel(summary));
+  SLUICE_RETURN_IF_ERROR(CheckOneSource(summary));
   for (const auto& [status, count] : counts) {
     if (status != "done") summary.notes.push_back(fmt::format("{} of {} runs: {}", count, summary.runs.size(), status));
   }
@@ -305,28 +364,23 @@ Json StudySummary::ToJson() const {
   return json;
 }
 
-std::string StudySummary::ToCsv() const {
+std::string StudySummary::ToCsv() const { return SummariesToCsv({this, 1}); }
+
+std::string SummariesToCsv(std::span<const StudySummary> summaries) {
   std::vector<std::string> keys;
-  for (const RunResult& run : runs) {
-    if (!run.done()) continue;
-    for (const auto& [key, value] : run.figures.items()) {
-      if (value.is_number() && std::find(keys.begin(), keys.end(), key) == keys.end()) keys.push_back(key);
+  for (const StudySummary& summary : summaries) {
+    for (const RunResult& run : summary.runs) {
+      if (!run.done()) continue;
+      for (const auto& [key, value] : run.figures.items()) {
+        if (value.is_number() && std::find(keys.begin(), keys.end(), key) == keys.end()) keys.push_back(key);
+      }
     }
   }
   std::string csv = "study,run,status,reason,role,series,codec,mode,at_cut,lambda,step,seed,switches";
   for (const std::string& key : keys) csv += "," + CsvCell(key);
   csv += ",train_command,eval_command\r\n";
-  for (const RunResult& run : runs) {
-    const RunLabels& labels = run.labels;
-    csv += fmt::format("{},{},{},{},{},{},{},{},{},{:g},{:g},{},{}", plan.study, run.name, run.status,
-                       CsvCell(run.reason), RunRoleName(labels.role), CsvCell(labels.series), CsvCell(labels.codec),
-                       labels.mode, labels.cut, labels.lambda, labels.step, labels.seed,
-                       CsvCell(fmt::format("{}", fmt::join(labels.switches, " "))));
-    for (const std::string& key : keys) {
-      const auto value = run.Figure(key);
-      csv += value ? fmt::format(",{:.10g}", *value) : ",";
-    }
-    csv += fmt::format(",{},{}\r\n", CsvCell(run.train_command), CsvCell(run.eval_command));
+  for (const StudySummary& summary : summaries) {
+    for (const RunResult& run : summary.runs) csv += CsvRow(summary, run, keys);
   }
   return csv;
 }

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,7 +24,8 @@ struct RunResult {
   std::string reason;                   ///< why it is not done
   nlohmann::ordered_json figures = {};  ///< eval.json; null unless done
   std::string train_command = {}, eval_command = {};
-  std::string model = {};  ///< SHA-256 of the model's files that it was made with
+  std::string model = {};              ///< SHA-256 of the model's files that it was made with
+  nlohmann::ordered_json inputs = {};  ///< RunInputs: everything that it was made with
   double train_seconds = 0;
 
   bool done() const { return status == "done"; }
@@ -76,8 +78,12 @@ struct StudySummary {
 };
 
 /// Reads a study's folder; the model and the texts need not be there.
-/// Errors: Io or Corrupt for what cannot be read; Mismatch when its runs were made with different models.
+/// Errors: Io or Corrupt for what cannot be read; Mismatch when its runs were made with different models, texts or
+/// versions of the program.
 Result<StudySummary> SummarizeStudy(const std::filesystem::path& folder);
+
+/// One table of all runs of several studies: the columns are those that any of them has.
+std::string SummariesToCsv(std::span<const StudySummary> summaries);
 
 /// Writes summary.json and summary.csv into the study's folder.
 Status WriteSummary(const StudySummary& summary);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <sstream>
 
 #include "page/page.h"
 #include "study/report_blocks.h"
@@ -31,11 +32,12 @@ class StudySummaryTest : public StudyTest {
                    {"uncut_perplexity", 3.9}});
     }
   }
-  void Finish(const StudyRun& run, const Json& figures, const std::string& model = "abcdef0123456789") {
+  void Finish(const StudyRun& run, const Json& figures, const std::string& model = "abcdef0123456789",
+              const std::string& text = "1234") {
     const auto folder = RunFolder(Path("study"), run.name);
     std::filesystem::create_directories(folder);
     RunRecord record;
-    record.inputs = {{"train", run.train}, {"eval", run.eval}};
+    record.inputs = InputsOf(run, {{"report-text", text}}, choices_, "1.0").ToJson();
     record.model = model;
     record.train_command = "sluice train --out " + run.name;
     record.eval_command = "sluice eval";
@@ -57,6 +59,7 @@ class StudySummaryTest : public StudyTest {
   }
 
   StudyPlan plan_ = EmptyPlan();
+  std::map<std::string, std::string> choices_;  // that runs are finished with
 };
 
 TEST_F(StudySummaryTest, MatchesBdRateOfScaledCurves) {
@@ -74,6 +77,18 @@ TEST_F(StudySummaryTest, MatchesBdRateOfScaledCurves) {
   EXPECT_EQ(json["runs"][0]["commands"]["train"], "sluice train --out paper-l0.0001-s1");
   const std::string csv = summary->ToCsv();
   EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 9);
+  // Several studies make one table: one header, and every row as long as it.
+  StudySummary other = *summary;
+  for (RunResult& run : other.runs) run.figures["last_word_nats"] = 1.5;
+  const std::vector<StudySummary> both = {*summary, other};
+  std::istringstream lines(SummariesToCsv(both));
+  std::string header, line;
+  std::getline(lines, header);
+  EXPECT_NE(header.find("last_word_nats"), std::string::npos);
+  size_t rows = 0;
+  for (; std::getline(lines, line); ++rows)
+    EXPECT_EQ(std::count(line.begin(), line.end(), ','), std::count(header.begin(), header.end(), ',')) << line;
+  EXPECT_EQ(rows, 16U);
 }
 
 TEST_F(StudySummaryTest, MatchesIntervalsOverSeeds) {
@@ -165,6 +180,75 @@ TEST_F(StudySummaryTest, RejectsMixedModels) {
   const Status mixed = Summarize().status();
   EXPECT_EQ(mixed.code(), StatusCode::kMismatch);
   EXPECT_NE(mixed.message().find(plan_.runs[1].name), std::string::npos) << mixed.message();
+}
+
+TEST_F(StudySummaryTest, RejectsTextsThatWereChanged) {
+  AddCurve("paper", 1, 1);
+  ASSERT_TRUE(Summarize().ok());
+  Finish(plan_.runs[1], {{"bits_per_token", 3}, {"perplexity", 4}}, "abcdef0123456789", "5678");
+  const Status mixed = Summarize().status();
+  EXPECT_EQ(mixed.code(), StatusCode::kMismatch);
+  for (const std::string& part : {std::string("report-text"), plan_.runs[0].name, plan_.runs[1].name})
+    EXPECT_NE(mixed.message().find(part), std::string::npos) << mixed.message();
+}
+
+// A candidate that failed and was tried again may win after others were trained with the second best.
+TEST_F(StudySummaryTest, RejectsPointsOfAnotherChoice) {
+  StudyChoice choice{.name = "lr", .setting = "learning rate", .lambda = 1, .distortion = "kl_nats", .candidates = {}};
+  for (const char* rate : {"0.1", "0.2"}) {
+    StudyRun run = LearnedRun(std::string("tune-") + rate);
+    run.labels.role = RunRole::kTuning;
+    plan_.runs.push_back(run);
+    choice.candidates.emplace_back(rate, run.name);
+    Finish(run, {{"bits_per_token", rate[2] - '0'}, {"kl_nats", 1}});
+  }
+  plan_.choices = {choice};
+  for (const char* made : {"0.1", "0.2"}) {
+    StudyRun run = LearnedRun(std::string("point-") + made);
+    run.train.push_back("{choice:lr}");
+    plan_.runs.push_back(run);
+    choices_["lr"] = made;
+    Finish(run, {{"bits_per_token", 3}, {"perplexity", 4}});
+  }
+  const auto summary = Summarize();
+  ASSERT_TRUE(summary.ok()) << summary.status().ToString();
+  EXPECT_TRUE(summary->runs[2].done());
+  EXPECT_EQ(summary->runs[3].status, "other inputs");
+  EXPECT_NE(summary->runs[3].reason.find("0.2 when it was made, now 0.1"), std::string::npos)
+      << summary->runs[3].reason;
+}
+
+// One seed that is left is not a codec without seeds: it has one partner, or none.
+TEST_F(StudySummaryTest, RejectsSeedsWithoutPartner) {
+  for (uint64_t seed = 1; seed <= 3; ++seed) AddCurve("paper", seed, 1 + 0.01 * static_cast<double>(seed));
+  AddCurve("fourier", 2, 1.5);
+  AddCurve("direct", 4, 1.5);
+  const auto summary = Summarize();
+  ASSERT_TRUE(summary.ok()) << summary.status().ToString();
+  ASSERT_EQ(summary->bd_rates.size(), 2U);
+  ASSERT_TRUE(summary->bd_rates[0].pchip.has_value());
+  EXPECT_NEAR(summary->bd_rates[0].pchip->percent, 100 * (1.5 / 1.02 - 1), 1e-6);
+  EXPECT_FALSE(summary->bd_rates[0].pchip->interval.has_value());
+  EXPECT_FALSE(summary->bd_rates[1].pchip.has_value());
+  EXPECT_NE(summary->bd_rates[1].pchip_reason.find("no seed"), std::string::npos);
+}
+
+TEST_F(StudySummaryTest, RejectsHostileFiles) {
+  AddCurve("paper", 1, 1);
+  const auto write = [&](const std::string& file, const std::string& text) {
+    Write("study/runs/" + plan_.runs[0].name + "/" + file, text);
+    return Summarize().status().code();
+  };
+  EXPECT_EQ(write("eval.json", "{\"a\":" + std::string(100000, '[')), StatusCode::kCorrupt);
+  EXPECT_EQ(write("run.json", R"({"inputs": [], "commands": {}, "model": ""})"), StatusCode::kCorrupt);
+  EXPECT_EQ(write("run.json", std::string(100000, '[')), StatusCode::kCorrupt);
+  Finish(plan_.runs[0], {{"bits_per_token", 3}, {"perplexity", 4}});
+  EXPECT_EQ(write("failed.json", R"({"stage": "train", "message": 1})"), StatusCode::kCorrupt);
+  std::filesystem::remove(Path("study/runs/" + plan_.runs[0].name + "/failed.json"));
+  Json json = plan_.ToJson();
+  json["command"] = 3;
+  Write("study/study.json", json.dump());
+  EXPECT_EQ(SummarizeStudy(Path("study")).status().code(), StatusCode::kCorrupt);
 }
 
 TEST_F(StudySummaryTest, RejectsReportWithoutResults) {

@@ -42,7 +42,6 @@ class AdamW {
   /// First and second moments, named "m.<parameter>" and "v.<parameter>"; the tensors are the optimizer's own, so
   /// copying into them restores it.
   std::vector<NamedTensor> State() const;
-  const std::vector<ParameterGroup>& groups() const { return groups_; }
 
  private:
   struct Moments {

@@ -106,6 +106,13 @@ TEST_F(CodecTrainingTest, MatchesAHuggingFaceFolderAfterPretraining) {
   const auto before = ModelIdentity(folder_ / "model");
   PretrainOptions again = PretrainSettings();
   EXPECT_EQ(Pretrain(again).code(), StatusCode::kInvalidArgument);
+  // Not even its tokenizer is touched before that is said.
+  const auto pieces = ReadFile(folder_ / "model" / "tokenizer.model");
+  ASSERT_TRUE(WriteFileAtomic(folder_ / "other.txt", std::string_view(Text(700))).ok());
+  again.text = {folder_ / "other.txt"};
+  EXPECT_EQ(Pretrain(again).code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(ReadFile(folder_ / "model" / "tokenizer.model").value(), pieces.value());
+  again = PretrainSettings();
   again.loop.resume = true;
   ASSERT_TRUE(Pretrain(again).ok());
   EXPECT_EQ(ModelIdentity(folder_ / "model").value(), before.value());

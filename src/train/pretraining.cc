@@ -59,9 +59,12 @@ class PretrainTask : public TrainingTask {
   int64_t batch_;
 };
 
+std::filesystem::path RunFolderOf(const PretrainOptions& options) { return options.out / "run"; }
+
+// A run that has a checkpoint goes on with its tokenizer; one that was stopped before may be of another text.
 Result<std::unique_ptr<Tokenizer>> MakeTokenizer(const PretrainOptions& options, std::string_view text) {
   const auto path = options.out / "tokenizer.model";
-  const bool reuse = options.loop.resume && std::filesystem::exists(path);
+  SLUICE_ASSIGN_OR_RETURN(const bool reuse, ContinuesRun(options.loop, RunFolderOf(options)));
   if (!reuse) SLUICE_RETURN_IF_ERROR(TrainSentencePiece(text, options.vocab, path));
   return LoadTokenizer(path);
 }
@@ -92,7 +95,7 @@ Status Pretrain(const PretrainOptions& options) {
   SLUICE_ASSIGN_OR_RETURN(RunBatches batches, SplitForSelection(std::move(tokens), tokenizer->bos(), options.context,
                                                                 options.select_share, options.loop.seed));
   PretrainTask task(model, std::move(batches.select), options.loop.batch);
-  SLUICE_RETURN_IF_ERROR(RunTraining(task, batches.train, options.loop, options.out / "run", Identity(options, text)));
+  SLUICE_RETURN_IF_ERROR(RunTraining(task, batches.train, options.loop, RunFolderOf(options), Identity(options, text)));
   return SaveBackbone(*model, options.out, options.stored);
 }
 

@@ -135,11 +135,8 @@ class Loop {
   }
 
   Status Restore() {
-    if (!std::filesystem::exists(CheckpointPath())) return OkStatus();
-    if (!options_.resume) {
-      return InvalidArgument(
-          fmt::format("{} already holds a run; continue it with --resume or choose another folder", folder_.string()));
-    }
+    SLUICE_ASSIGN_OR_RETURN(const bool continues, ContinuesRun(options_, folder_));
+    if (!continues) return OkStatus();
     SLUICE_ASSIGN_OR_RETURN(const SafetensorsFile file, SafetensorsFile::Open(CheckpointPath()));
     const auto identity = file.metadata().find("identity");
     if (identity == file.metadata().end() || identity->second != identity_) {
@@ -169,6 +166,13 @@ class Loop {
 };
 
 }  // namespace
+
+Result<bool> ContinuesRun(const LoopOptions& options, const std::filesystem::path& folder) {
+  if (!std::filesystem::exists(folder / kCheckpointFile)) return false;
+  if (options.resume) return true;
+  return InvalidArgument(
+      fmt::format("{} already holds a run; continue it with --resume or choose another folder", folder.string()));
+}
 
 std::string LoopIdentity(const LoopOptions& options) {
   return fmt::format(

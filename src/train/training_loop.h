@@ -59,6 +59,9 @@ class TrainingTask {
   virtual std::string Note(const Metrics& metrics) const = 0;
 };
 
+/// Whether `folder` holds a checkpoint to go on from. Errors: InvalidArgument when it holds one and `resume` is off.
+Result<bool> ContinuesRun(const LoopOptions& options, const std::filesystem::path& folder);
+
 /// Trains until `steps`, an interrupt, or divergence. Checkpoints are one safetensors file, replaced atomically.
 ///
 /// Exact: a resumed run reaches the same weights, bit for bit, as one that was never interrupted, on the same build

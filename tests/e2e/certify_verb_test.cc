@@ -68,16 +68,25 @@ TEST_F(CertifyVerbTest, MatchesEvalAtEveryOperatingPoint) {
   const std::filesystem::path models = std::filesystem::path(SLUICE_SOURCE_DIR) / "models";
   const std::filesystem::path shipped = models / "default-sluice.pack", copy = Path("copy.pack");
   std::filesystem::copy_file(shipped, copy);
-  const Outcome certified = Sluice({"certify", "--model", models / "default", "--codec", copy, "--text",
-                                    models / "text" / "shakespeare-select.txt", "--max-tokens", "2000", "--prompts",
-                                    "2", "--prompt-tokens", "8", "--new-tokens", "4", "--json"});
+  std::ofstream(Path("words.jsonl")) << "{\"text\": \"Speak, speak. You are all resolved rather to die\"}\n";
+  const Outcome certified =
+      Sluice({"certify", "--model", models / "default", "--codec", copy, "--text",
+              models / "text" / "shakespeare-select.txt", "--max-tokens", "2000", "--prompts", "2", "--prompt-tokens",
+              "8", "--new-tokens", "4", "--json", "--last-words", Path("words.jsonl")});
   ASSERT_TRUE(Succeeded(certified));
   const auto points = certified.Json()["points"];
   ASSERT_GT(points.size(), 3u);
   for (size_t i = 1; i < points.size(); ++i) {
     EXPECT_LT(points[i]["bits_per_token"], points[i - 1]["bits_per_token"]);
     EXPECT_GT(points[i]["kl_nats"]["value"], points[i - 1]["kl_nats"]["value"]);
+    EXPECT_NE(points[i]["tasks"]["last_word_nats"], points[i - 1]["tasks"]["last_word_nats"]);
   }
+  const Outcome words = Sluice({"eval", "--model", models / "default", "--codec", copy, "--last-words",
+                                Path("words.jsonl"), "--point", std::to_string(points.size() - 1), "--json"});
+  ASSERT_TRUE(Succeeded(words));
+  const double change =
+      words.Json()["last_word_nats"].get<double>() - words.Json()["uncut_last_word_nats"].get<double>();
+  EXPECT_DOUBLE_EQ(points.back()["tasks"]["last_word_nats"], change);
   const auto shown = Sluice({"inspect", copy, "--json"}).Json();
   EXPECT_EQ(shown["certificate"]["points"], points);
   EXPECT_EQ(shown["hash"], Sluice({"inspect", shipped, "--json"}).Json()["hash"]);

@@ -50,6 +50,22 @@ TEST_F(GenerateVerbTest, MatchesItselfWithTheSameSeed) {
 }
 
 TEST_F(GenerateVerbTest, RejectsWhatItCannotContinue) {
+  const std::filesystem::path models = std::filesystem::path(SLUICE_SOURCE_DIR) / "models";
+  const Arguments certified = {
+      "generate", "--model", models / "default", "-p", "ROMEO:", "-n", "2", "--codec", models / "default-sluice.pack"};
+  const auto requiring = [&](const char* what) {
+    Arguments arguments = certified;
+    arguments.insert(arguments.end(), {"--require", what});
+    return arguments;
+  };
+  EXPECT_TRUE(Succeeded(Sluice(requiring("top1>=0.1"))));
+  ExpectRefused(requiring("top1>=1.1"), "Mismatch", "top1");
+  ExpectRefused({"generate", "--model", tiny().model(), "-p", "a", "--codec", "fp16", "--require", "top1>=0.5"},
+                "Mismatch", "certificate");
+  ExpectRefused({"generate", "--model", tiny().model(), "-p", "a", "--require", "top1>=0.5"}, "InvalidArgument",
+                "--require");
+  ExpectRefused({"generate", "--model", tiny().model(), "-p", "a", "--deadline-seconds", "3"}, "InvalidArgument",
+                "--connect");
   ExpectRefused({"generate", "--model", Path("none"), "--prompt", "a"}, "Io");
   ExpectRefused({"generate", "--model", tiny().model(), "--prompt", "a", "--file", tiny().text()}, "InvalidArgument");
   ExpectRefused({"generate", "--model", tiny().model(), "--prompt", "a", "--codec", "fp17"}, "InvalidArgument", "fp17");

@@ -27,6 +27,22 @@ class SideIdsTest : public ProgramTest {
   }
 };
 
+// Whatever measures a codec on text has the ids that it needs.
+TEST_F(SideIdsTest, MatchesWhatOtherCodecsAreMeasuredBy) {
+  std::ofstream(Path("words.jsonl")) << "{\"text\": \"the cat sat on the mat\"}\n";
+  const Arguments model = {"--model", tiny().model(), "--codec", pack(), "--threads", "1", "--json"};
+  const auto measured = [&](Arguments arguments) {
+    arguments.insert(arguments.end(), model.begin(), model.end());
+    return Sluice(arguments);
+  };
+  const Outcome certified = measured({"certify", "--text", tiny().text(), "--prompts", "2", "--prompt-tokens", "8",
+                                      "--new-tokens", "4", "--last-words", Path("words.jsonl"), "--no-embed"});
+  ASSERT_TRUE(Succeeded(certified));
+  EXPECT_TRUE(certified.Json()["points"][0]["tasks"].contains("last_word_nats"));
+  const Outcome timed = measured({"eval", "--text", tiny().text(), "--time-chunks", "1,16", "--no-baselines"});
+  EXPECT_TRUE(Succeeded(timed));
+}
+
 TEST_F(SideIdsTest, RoundTripsIdsThatTheReaderIsNotTold) {
   const Outcome known = EncodeText("known.slc", false), sent = EncodeText("sent.slc", true);
   ASSERT_TRUE(Succeeded(known) && Succeeded(sent)) << known << sent;
@@ -48,10 +64,10 @@ TEST_F(SideIdsTest, RoundTripsIdsThatTheReaderIsNotTold) {
                                 "--out", Path("again.npy")})));
   EXPECT_EQ(Content("again.txt"), Content("ids.txt"));
   // Frames of several windows: the reader's text has their ids too.
-  ASSERT_TRUE(Succeeded(Sluice({"encode", "--model", tiny().model(), "--codec", pack(), "--text", tiny().text(), "--out",
-                                Path("pairs.slc"), "--batch", "2", "--threads", "1"})));
-  EXPECT_TRUE(Succeeded(Sluice({"decode", "--model", tiny().model(), "--codec", pack(), "--in", Path("pairs.slc"),
-                                "--text", tiny().text()})));
+  ASSERT_TRUE(Succeeded(Sluice({"encode", "--model", tiny().model(), "--codec", pack(), "--text", tiny().text(),
+                                "--out", Path("pairs.slc"), "--batch", "2", "--threads", "1"})));
+  EXPECT_TRUE(Succeeded(Sluice(
+      {"decode", "--model", tiny().model(), "--codec", pack(), "--in", Path("pairs.slc"), "--text", tiny().text()})));
   // The text that both ends have opens both.
   for (const char* stream : {"known.slc", "sent.slc"}) {
     EXPECT_TRUE(Succeeded(Sluice(

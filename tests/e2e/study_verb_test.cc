@@ -91,8 +91,10 @@ TEST_F(StudyVerbTest, MatchesListWithoutRunning) {
   EXPECT_FALSE(fs::exists(Path("study")));
   // However many switches, a run's name is one that a folder can have.
   const std::string many = "transform=learned mean_steps=16 last_mlp=false prior=direct attention=false sigma=log";
-  Arguments ablation = Study(Path("study"), {"--list", "--json", "--variant", many, "--variant", many + " window=64"});
-  ablation[1] = "ablation";
+  const Arguments ablation = {
+      "study",         "ablation",    "--model",   tiny().model(),     "--text", tiny().train_text(),
+      "--report-text", tiny().text(), "--out",     Path("study"),      "--list", "--json",
+      "--variant",     many,          "--variant", many + " window=64"};
   const Outcome listed = Sluice(ablation);
   ASSERT_TRUE(Succeeded(listed));
   const nlohmann::json runs = listed.Json()["runs"];
@@ -126,6 +128,9 @@ TEST_F(StudyVerbTest, MatchesLastWordsOfPassages) {
   EXPECT_GT(json["last_word_nats"].get<double>(), 0);
   ExpectRefused({"eval", "--model", tiny().model(), "--codec", "fp32", "--last-words", Write("bad.jsonl", "{}\n")},
                 "Corrupt", "line 1");
+  ExpectRefused(
+      {"eval", "--model", tiny().model(), "--codec", "fp32", "--last-words", passages, "--html", Path("e.html")},
+      "InvalidArgument", "--html");
 }
 
 }  // namespace

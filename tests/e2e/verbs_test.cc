@@ -1,4 +1,6 @@
 // What all verbs share: help, JSON, how errors are reported; and the two that look at things, inspect and doctor.
+#include <sstream>
+
 #include "program_test_base.h"
 
 namespace sluice {
@@ -24,6 +26,15 @@ TEST_F(VerbsTest, MatchesTheListOfVerbsInHelp) {
   const Outcome help = Sluice({"--help"});
   ASSERT_TRUE(Succeeded(help));
   for (const char* verb : kVerbs) EXPECT_NE(help.out.find(std::string("\n  ") + verb + " "), std::string::npos) << verb;
+  // The first walk names files that come along.
+  std::istringstream words(help.out);
+  size_t files = 0;
+  for (std::string word; words >> word;) {
+    if (!word.starts_with("models/")) continue;
+    EXPECT_TRUE(std::filesystem::exists(std::filesystem::path(SLUICE_SOURCE_DIR) / word)) << word;
+    ++files;
+  }
+  EXPECT_EQ(files, 3U);
   EXPECT_TRUE(Succeeded(Sluice({"--version"})));
   const Outcome none = Sluice({});
   EXPECT_EQ(none.exit_code, 2);

@@ -50,7 +50,7 @@ void PrintHelp() {
   for (const VerbEntry& verb : kVerbs) fmt::print("  {:<13} {}\n", verb.name, verb.summary);
   fmt::print(
       "\nA first walk, with the model and text that come with sluice:\n"
-      "  sluice eval --model models/default --codec models/default-codec --text models/shakespeare-heldout.txt\n");
+      "  sluice eval --model models/default --codec models/default-codec --text models/text/shakespeare-report.txt\n");
 }
 
 int RunTorchVerb(int argc, char** argv) {

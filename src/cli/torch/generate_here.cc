@@ -12,6 +12,7 @@
 #include "cli/torch/generate_run.h"
 #include "cli/torch/torch_stage.h"
 #include "train/codec_training.h"
+#include "wire/handshake.h"
 
 namespace sluice {
 namespace {
@@ -23,7 +24,11 @@ class Runner {
     SLUICE_ASSIGN_OR_RETURN(runner.backbone_, LoadBackbone(options.model));
     runner.cache_.emplace(runner.config(), 1);
     runner.chunk_ = options.chunk;
-    if (options.codec.empty()) return runner;
+    if (options.codec.empty()) {
+      if (!options.require.empty())
+        return InvalidArgument("--require: there is no codec whose certificate could say it");
+      return runner;
+    }
     SLUICE_ASSIGN_OR_RETURN(const Sha256Digest model, ModelIdentity(options.model));
     SLUICE_ASSIGN_OR_RETURN(runner.cut_, CutOf(options, runner.config().layers));
     const StageInfo place{.total = static_cast<uint32_t>(runner.config().layers),
@@ -31,6 +36,7 @@ class Runner {
                           .context = static_cast<uint64_t>(runner.config().context),
                           .model = model};
     SLUICE_ASSIGN_OR_RETURN(runner.codec_, OpenAnyLinkCodec(options.codec, place, runner.cut_));
+    if (!options.require.empty()) SLUICE_RETURN_IF_ERROR(CheckRequirement(*runner.codec_, options.require));
     if (runner.codec_->cut() >= 0) runner.cut_ = runner.codec_->cut();
     SLUICE_ASSIGN_OR_RETURN(runner.cut_, ChooseCut(runner.cut_, runner.config().layers));
     SLUICE_ASSIGN_OR_RETURN(LinkSender sender, LinkSender::Make(*runner.codec_));

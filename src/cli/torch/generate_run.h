@@ -21,7 +21,7 @@ struct GenerateVerbOptions {
   std::filesystem::path prompt_file;
   int64_t cut = -1;
   uint32_t prompt_tokens = 0;  ///< 0: all of the prompt
-  uint32_t chunk = 0;  ///< 0: the whole prompt in one process, kNetworkChunk over a network
+  uint32_t chunk = 0;          ///< 0: the whole prompt in one process, kNetworkChunk over a network
   int threads = 0;
   GenerateOptions generate;
   // Over a network.

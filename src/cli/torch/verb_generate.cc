@@ -66,8 +66,6 @@ void AddNetwork(CLI::App& app, GenerateVerbOptions& options) {
   auto* layers = app.add_option("--layers", options.layers, "Layers of this node, :K");
   connect->group(group)->needs(layers);
   layers->group(group)->needs(connect);
-  app.add_option("--require", options.require, "What the pack's certificate must say, like ppl<=1.03,top1>=0.97")
-      ->group(group);
   auto* automatic = app.add_flag("--auto", options.automatic,
                                  "Measure the link and take the fastest of the codecs, given best quality first: "
                                  "--codec fp16,int8,static.pack");
@@ -81,12 +79,18 @@ void AddNetwork(CLI::App& app, GenerateVerbOptions& options) {
   app.add_option("--metrics-file", options.metrics_file, "Prometheus text, written at the end")
       ->group(group)
       ->needs(connect);
-  app.add_flag("--log-probabilities", options.log_probabilities, "Of every token, into the JSON result")->group(group);
-  app.add_option("--deadline-seconds", options.deadline_seconds, "For everything; 0: none")->group(group);
+  app.add_flag("--log-probabilities", options.log_probabilities, "Of every token, into the JSON result")
+      ->group(group)
+      ->needs(connect);
+  app.add_option("--deadline-seconds", options.deadline_seconds, "For everything; 0: none")
+      ->group(group)
+      ->needs(connect);
   app.add_option("--retry-seconds", options.retry_seconds, "Of trying again without progress after a fault")
-      ->group(group);
+      ->group(group)
+      ->needs(connect);
   app.add_option("--stall-seconds", options.stall_seconds, "Without an answer, until the link counts as dead")
-      ->group(group);
+      ->group(group)
+      ->needs(connect);
   AddNetworkOptions(app, options.network);
 }
 
@@ -103,6 +107,7 @@ int RunGenerate(int argc, char** argv) {
   app.add_option("-m,--model", options.model, "Model folder (Hugging Face layout)")->required();
   app.add_option("--codec", options.codec, "Cut the model and send its hidden states through this codec");
   app.add_option("--cut", options.cut, "Layers before the cut; -1: the codec's, or the middle");
+  app.add_option("--require", options.require, "What the pack's certificate must say, like ppl<=1.03,top1>=0.97");
   auto* prompt = app.add_option("-p,--prompt", options.prompt, "Text to continue");
   app.add_option("-f,--file", options.prompt_file, "File with the text to continue")->excludes(prompt);
   app.add_option("-n,--max-tokens", options.generate.max_new_tokens, "Most new tokens")->check(CLI::Range(1, 1 << 20));

@@ -35,7 +35,9 @@ int RunPretrain(int argc, char** argv) {
     SLUICE_RETURN_IF_ERROR(Pretrain(options));
     SLUICE_ASSIGN_OR_RETURN(const auto log, ReadMetrics(options.out / "run"));
     nlohmann::ordered_json result = {{"model", options.out.string()}, {"steps", options.loop.steps}};
-    for (const auto& [name, value] : log.back().second) result[name] = value;
+    if (!log.empty()) {
+      for (const auto& [name, value] : log.back().second) result[name] = value;
+    }
     verb.Print(result, fmt::format("model written to {}\n", options.out.string()));
     return OkStatus();
   });

@@ -27,15 +27,17 @@ double Median(std::vector<double> values) {
 
 }  // namespace
 
-Result<ChunkTiming> TimeChunks(TensorCodec& codec, const torch::Tensor& hidden, int64_t tokens) {
+Result<ChunkTiming> TimeChunks(TensorCodec& codec, const torch::Tensor& hidden, const torch::Tensor& ids,
+                               int64_t tokens) {
   torch::NoGradGuard no_grad;
   const int64_t row = std::min(tokens, codec.longest_chunk()), rows = tokens / row, chunk = row * rows;
   const int64_t chunks = std::min(kMostChunks, hidden.size(0) / std::max<int64_t>(1, chunk));
   if (chunk < 1 || chunks < 1) {
     return InvalidArgument(fmt::format("chunks of {} tokens: there are {} tokens to time", tokens, hidden.size(0)));
   }
-  std::vector<torch::Tensor> parts;
+  std::vector<torch::Tensor> parts, part_ids;
   for (int64_t i = 0; i < chunks; ++i) {
+    part_ids.push_back(ids.slice(0, i * chunk, (i + 1) * chunk).reshape({rows, row}).contiguous());
     parts.push_back(hidden.slice(0, i * chunk, (i + 1) * chunk).reshape({rows, row, hidden.size(1)}).contiguous());
   }
   std::vector<double> encode, decode;
@@ -44,7 +46,10 @@ Result<ChunkTiming> TimeChunks(TensorCodec& codec, const torch::Tensor& hidden, 
     if (InterruptRequested()) return Interrupted("stopped while timing");
     SLUICE_ASSIGN_OR_RETURN(StreamWriter writer, StreamWriter::ToMemory(codec.Header()));
     const auto encode_start = Clock::now();
-    for (const auto& part : parts) SLUICE_RETURN_IF_ERROR(codec.Encode(part, writer, nullptr));
+    for (size_t i = 0; i < parts.size(); ++i) {
+      codec.SetTokens(part_ids[i]);
+      SLUICE_RETURN_IF_ERROR(codec.Encode(parts[i], writer, nullptr));
+    }
     const double encode_time = MicrosecondsSince(encode_start);
     SLUICE_RETURN_IF_ERROR(writer.Finish());
     const std::vector<uint8_t> stream = writer.Take();
@@ -53,6 +58,7 @@ Result<ChunkTiming> TimeChunks(TensorCodec& codec, const torch::Tensor& hidden, 
     for (int64_t i = 0; i < chunks; ++i) {
       SLUICE_ASSIGN_OR_RETURN(const auto frame, reader.Next());
       if (!frame.has_value()) return Internal("the stream holds fewer frames than were written");
+      codec.SetTokens(part_ids[static_cast<size_t>(i)]);
       const auto decode_start = Clock::now();
       SLUICE_RETURN_IF_ERROR(codec.Decode(*frame, reader).status());
       decode_time += MicrosecondsSince(decode_start);

@@ -16,8 +16,10 @@ struct ChunkTiming {
 };
 
 /// Codes `hidden` in chunks of `tokens` tokens; where the codec takes fewer at once, a chunk is several rows of its
-/// longest. Data: hidden [N, d], N at least `tokens`. Errors: the codec's; InvalidArgument for too few tokens.
-Result<ChunkTiming> TimeChunks(TensorCodec& codec, const torch::Tensor& hidden, int64_t tokens);
+/// longest. Data: hidden [N, d], N at least `tokens`; ids int64 [N], for codecs whose two ends know them. Errors: the
+/// codec's; InvalidArgument for too few tokens.
+Result<ChunkTiming> TimeChunks(TensorCodec& codec, const torch::Tensor& hidden, const torch::Tensor& ids,
+                               int64_t tokens);
 
 }  // namespace sluice
 

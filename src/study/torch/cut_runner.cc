@@ -13,6 +13,7 @@ torch::Tensor CutRunner::Next(const torch::Tensor& tokens) {
   const int64_t layers = backbone_->config().layers;
   if (codec_ == nullptr) return LastLogits(backbone_->Head(tokens, layers, &cache_));
   const auto hidden = backbone_->Head(tokens, codec_->cut(), &cache_);
+  codec_->SetTokens(tokens);
   StreamWriter writer = ValueOrThrow(StreamWriter::ToMemory(codec_->Header()));
   const uint64_t header_bytes = writer.bytes_written();
   ThrowIfError(codec_->Encode(hidden, writer, nullptr));

@@ -133,14 +133,15 @@ class Evaluator {
   Status TimeInChunks(const TextWindows& windows) {
     if (options_.time_chunks.empty()) return OkStatus();
     torch::NoGradGuard no_grad;
-    std::vector<torch::Tensor> rows;
+    std::vector<torch::Tensor> rows, ids;
     SLUICE_RETURN_IF_ERROR(windows.Visit(1, "hidden", [&](const torch::Tensor& tokens) {
       rows.push_back(backbone_->Head(tokens, codec_->cut()).squeeze(0));
+      ids.push_back(tokens.squeeze(0));
       return OkStatus();
     }));
-    const torch::Tensor hidden = torch::cat(rows, 0);
+    const torch::Tensor hidden = torch::cat(rows, 0), all_ids = torch::cat(ids, 0);
     for (const int64_t tokens : options_.time_chunks) {
-      SLUICE_ASSIGN_OR_RETURN(const ChunkTiming timing, TimeChunks(*codec_, hidden, tokens));
+      SLUICE_ASSIGN_OR_RETURN(const ChunkTiming timing, TimeChunks(*codec_, hidden, all_ids, tokens));
       result_.timing.push_back(timing);
     }
     return OkStatus();

@@ -87,6 +87,7 @@ Result<nlohmann::ordered_json> Measure(const EvaluationOptions& options) {
   SLUICE_ASSIGN_OR_RETURN(context.model, ModelIdentity(options.model));
   SLUICE_ASSIGN_OR_RETURN(const auto codec,
                           OpenStudyCodec(options.codec, context, *backbone, options.model, options.fit_text));
+  SLUICE_RETURN_IF_ERROR(codec->SetPoint(options.point));
   SLUICE_ASSIGN_OR_RETURN(const std::vector<Passage> passages, LoadPassages(options, backbone->config()));
   WordScore cut, uncut;
   uint64_t bytes = 0;
@@ -96,6 +97,7 @@ Result<nlohmann::ordered_json> Measure(const EvaluationOptions& options) {
     if (InterruptRequested()) return Interrupted(fmt::format("stopped after {} of {} passages", i, passages.size()));
     const auto ids = torch::tensor(passages[i].tokens, torch::kInt64).unsqueeze(0);
     const auto hidden = backbone->Head(ids, codec->cut());
+    codec->SetTokens(ids);
     SLUICE_ASSIGN_OR_RETURN(StreamWriter writer, StreamWriter::ToMemory(codec->Header()));
     const uint64_t header = writer.bytes_written();
     SLUICE_RETURN_IF_ERROR(codec->Encode(hidden, writer, nullptr));

@@ -37,9 +37,6 @@ class TextWindows {
   /// Visits all windows in order. Errors: Interrupted; the visitor's.
   Status Visit(int64_t batch, const char* label, const WindowVisitor& visit) const;
 
-  int64_t tokens() const { return tokens_; }
-  int64_t windows() const { return static_cast<int64_t>(windows_.size()); }
-
  private:
   std::vector<TokenWindow> windows_;
   int64_t tokens_ = 0;

@@ -232,9 +232,10 @@ std::string ToText(const ordered_json& result) {
       for (const auto& [inner, inner_value] : value.items()) rows.emplace_back(key + "." + inner, inner_value.dump());
     } else if (key == "operating_points") {
       for (const auto& point : value) {
+        const double bits = point["bits_per_token"].get<double>();
         rows.emplace_back(fmt::format("{}.{}", key, point["index"].dump()),
-                          fmt::format("{}, lambda {}, {:.2f} bits per token", point["point"].get<std::string>(),
-                                      point["lambda"].dump(), point["bits_per_token"].get<double>()));
+                          fmt::format("{}, lambda {}{}", point["point"].get<std::string>(), point["lambda"].dump(),
+                                      bits > 0 ? fmt::format(", {:.2f} bits per token", bits) : ""));
       }
     } else if (value.is_array() && !value.empty() && value.front().is_object()) {
       for (const auto& item : value)

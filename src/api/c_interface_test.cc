@@ -178,6 +178,25 @@ TEST(CInterfaceTest, RejectsDamagedContextFramesForGood) {
   EXPECT_NE(refused.message.find("token 2, channel 5"), std::string::npos) << refused.message;
 }
 
+// Lanes that run out of bytes are damage as well: a whole frame is never told to wait for more.
+TEST(CInterfaceTest, RejectsDamagedFramesOfManyLanes) {
+  for (const std::string& spec : {std::string("zstd:3"), kGolden + "decode/static.pack"}) {
+    SCOPED_TRACE(spec);
+    auto codec = Codec::Open(spec);
+    ASSERT_TRUE(codec) << codec.message;
+    auto encoder = codec->NewEncoder(16);
+    auto bytes = encoder->Push(Waves(1, 1024, 16));
+    ASSERT_TRUE(bytes) << bytes.message;
+    for (size_t at = bytes->size() / 2; at < bytes->size() - 16; at += bytes->size() / 40) {
+      Bytes damaged = *bytes;
+      damaged[at] ^= 0xff;
+      auto decoder = codec->NewDecoder();
+      ASSERT_EQ(decoder->Feed(damaged), SLUICE_OK);
+      EXPECT_EQ(decoder->Pull().status, SLUICE_CORRUPT) << at;
+    }
+  }
+}
+
 TEST(CInterfaceTest, RoundTripsAnArchive) {
   const TemporaryFolder folder;
   const std::string in = kGolden + "encode_inputs/one.npy", archive = folder / "a.sla", out = folder / "b.npy";

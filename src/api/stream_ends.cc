@@ -6,6 +6,15 @@
 #include <fmt/format.h>
 
 namespace sluice {
+namespace {
+
+// A frame that has its length is whole when it is decoded: where it ends early it is damaged, and more bytes cannot
+// help. Only frames of one token end where their last element does.
+Status OfFrame(FrameType type, const Status& status) {
+  return type == FrameType::kToken ? status : AsCorrupt(status, StatusCode::kTruncated);
+}
+
+}  // namespace
 
 StreamEncoder::StreamEncoder(const AnyCodec& codec, StreamWriter writer, uint32_t width, DType source)
     : codec_(&codec), writer_(std::in_place, std::move(writer)), width_(width), source_(source) {
@@ -98,11 +107,12 @@ Status StreamDecoder::ReadNext() {
     return OkStatus();
   }
   if (decoder_) {
-    SLUICE_RETURN_IF_ERROR(decoder_->PullInto(*frame, *reader_, frame_.values));
+    SLUICE_RETURN_IF_ERROR(OfFrame(frame->type, decoder_->PullInto(*frame, *reader_, frame_.values)));
   } else {
-    SLUICE_ASSIGN_OR_RETURN(
-        frame_.values,
-        codec_->plain()->Decode(frame->sections[0], uint64_t{frame->batch} * frame->tokens, reader_->header().width));
+    auto values =
+        codec_->plain()->Decode(frame->sections[0], uint64_t{frame->batch} * frame->tokens, reader_->header().width);
+    SLUICE_RETURN_IF_ERROR(OfFrame(frame->type, values.status()));
+    frame_.values = std::move(*values);
   }
   frame_.batch = frame->batch;
   frame_.tokens = frame->tokens;

@@ -108,7 +108,8 @@ AtomicFile::AtomicFile(AtomicFile&& other) noexcept
 
 Result<AtomicFile> AtomicFile::Create(const std::filesystem::path& path) {
   static std::atomic<uint32_t> counter{0};
-  if (std::filesystem::is_directory(path)) return IoError(fmt::format("{}: is a folder", path.string()));
+  std::error_code unknown;  // why a path cannot be looked at, open says below
+  if (std::filesystem::is_directory(path, unknown)) return IoError(fmt::format("{}: is a folder", path.string()));
   std::filesystem::path temporary = path;
   temporary += fmt::format(".tmp{}.{}", ::getpid(), counter++);
   const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);

@@ -43,6 +43,8 @@ TEST_F(FileTest, RejectsMissingFilesAndFolders) {
   EXPECT_EQ(ReadFile(folder_).status().code(), StatusCode::kIo);
   EXPECT_EQ(WriteFileAtomic(folder_ / "no" / "such", std::string_view("x")).code(), StatusCode::kIo);
   EXPECT_EQ(WriteFileAtomic(folder_, std::string_view("x")).code(), StatusCode::kIo);
+  const std::string long_name(300, 'a');
+  EXPECT_EQ(WriteFileAtomic(folder_ / long_name / "x", std::string_view("x")).code(), StatusCode::kIo);
 }
 
 TEST_F(FileTest, RejectsFilesOverTheLimit) {

@@ -49,19 +49,33 @@ Result<ArchiveStats> PackTensor(const TensorView& tensor, const std::filesystem:
   SLUICE_ASSIGN_OR_RETURN(const TensorShape shape, ShapeOf(tensor));
   const ArchiveHeader header{tensor.dtype, static_cast<uint8_t>(options.fidelity.kind), shape.width, shape.row_tokens,
                              options.fidelity.kind == Fidelity::kLossless ? 0 : options.fidelity.bound};
-  const bool append = options.append && std::filesystem::exists(out);
+  std::error_code unknown;
+  const bool append = options.append && std::filesystem::exists(out, unknown);
+  const uint64_t chunk = ChunkTokens(options.chunk_tokens, shape.width);
+  const size_t token_bytes = shape.width * DTypeSize(tensor.dtype);
+  const auto bytes_at = [&](uint64_t begin) {
+    return tensor.bytes.subspan(begin * token_bytes, std::min(chunk, shape.tokens - begin) * token_bytes);
+  };
+  const auto encode = [&](uint64_t begin) -> Result<std::vector<uint8_t>> {
+    const uint64_t count = std::min(chunk, shape.tokens - begin);
+    auto payload = EncodeActivations(bytes_at(begin), tensor.dtype, count, shape.width, options.fidelity);
+    return payload.ok() ? std::move(payload) : payload.status().WithContext(fmt::format("chunk at token {}", begin));
+  };
+  // What cannot be met shows at the first chunk, before an archive that stands there is given up.
+  std::vector<uint8_t> payload;
+  if (shape.tokens > 0) {
+    SLUICE_ASSIGN_OR_RETURN(payload, encode(0));
+  }
   SLUICE_ASSIGN_OR_RETURN(ArchiveWriter writer,
                           append ? ArchiveWriter::Append(out, header) : ArchiveWriter::Create(out, header));
   const uint64_t bytes_before = append ? writer.bytes_written() : 0;
-  const uint64_t chunk = ChunkTokens(options.chunk_tokens, shape.width);
-  const size_t token_bytes = shape.width * DTypeSize(tensor.dtype);
   for (uint64_t begin = 0; begin < shape.tokens; begin += chunk) {
     const uint64_t count = std::min(chunk, shape.tokens - begin);
-    const auto bytes = tensor.bytes.subspan(begin * token_bytes, count * token_bytes);
-    const auto payload = EncodeActivations(bytes, tensor.dtype, count, shape.width, options.fidelity);
-    if (!payload.ok()) return payload.status().WithContext(fmt::format("chunk at token {}", begin));
-    SLUICE_RETURN_IF_ERROR(writer.Add(static_cast<uint32_t>(count), *payload));
-    forget(bytes.data() + bytes.size());
+    if (begin > 0) {
+      SLUICE_ASSIGN_OR_RETURN(payload, encode(begin));
+    }
+    SLUICE_RETURN_IF_ERROR(writer.Add(static_cast<uint32_t>(count), payload));
+    forget(bytes_at(begin).data() + bytes_at(begin).size());
     if (options.progress) SLUICE_RETURN_IF_ERROR(options.progress(begin + count, shape.tokens));
   }
   SLUICE_RETURN_IF_ERROR(writer.Finish());

@@ -247,6 +247,25 @@ TEST(ActivationArchiveTest, RoundTripsFilesRangesAndAppends) {
   EXPECT_EQ(PackHidden(folder / "x.sla", "", folder / "y.sla", options).status().code(), StatusCode::kInvalidArgument);
 }
 
+TEST(ActivationArchiveTest, RejectsABudgetBeforeTheOldArchiveIsGone) {
+  const TemporaryFolder folder;
+  HiddenStates hidden;
+  hidden.rank = 2;
+  hidden.batch = 1;
+  hidden.tokens = 40;
+  hidden.values = Matrix<float>(40, 1);
+  const std::vector<float> values = Sample(40, 1);
+  std::copy(values.begin(), values.end(), hidden.values.data());
+  ASSERT_TRUE(SaveHidden(folder / "in.safetensors", hidden, DType::kF32).ok());
+  ASSERT_TRUE(PackHidden(folder / "in.safetensors", "", folder / "x.sla", {}).ok());
+  const auto before = ReadFile(folder / "x.sla", 1 << 20);
+  PackOptions options;
+  options.fidelity = {Fidelity::kBits, 0.1};  // 40 elements of one channel: less than a chunk's own fields
+  EXPECT_EQ(PackHidden(folder / "in.safetensors", "", folder / "x.sla", options).status().code(),
+            StatusCode::kInvalidArgument);
+  EXPECT_EQ(ReadFile(folder / "x.sla", 1 << 20).value(), before.value());
+}
+
 TEST(ActivationArchiveTest, CostsLessThanThirteenBitsOnRealHalves) {
   const char* set = std::getenv("SLUICE_GOLDEN");
   const std::filesystem::path golden =

@@ -108,6 +108,7 @@ TEST(NpyTest, RejectsBadFilesWithTheirCode) {
   EXPECT_EQ(code(good, 7), StatusCode::kTruncated);
   EXPECT_EQ(code(good, 9), StatusCode::kCorrupt);
   EXPECT_EQ(code(good, 8, 3), StatusCode::kUnsupported);
+  EXPECT_EQ(code("{'descr': '<f4', 'descr': '<f4', 'descr': '<f4', 'shape': (2, 1), }", 8), StatusCode::kCorrupt);
   EXPECT_EQ(code("{'descr': '<f4', 'fortran_order': True, 'shape': (2, 1), }", 8), StatusCode::kUnsupported);
   EXPECT_EQ(code("{'descr': '|V2', 'fortran_order': False, 'shape': (2, 1), }", 4), StatusCode::kUnsupported);
   EXPECT_EQ(code("{'descr': '>f4', 'fortran_order': False, 'shape': (2, 1), }", 8), StatusCode::kUnsupported);

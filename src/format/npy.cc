@@ -35,7 +35,7 @@ class DictScanner {
     }
     SkipSpace();
     if (!text_.empty()) return Corrupt("header: text after the dictionary");
-    if (seen_ != 7) return Corrupt("header: descr, fortran_order and shape are all needed, once each");
+    if (seen_ != 7) return Corrupt("header: descr, fortran_order and shape are all needed");
     return OkStatus();
   }
 
@@ -68,16 +68,22 @@ class DictScanner {
     return value;
   }
 
+  Status See(int key) {
+    if ((seen_ & key) != 0) return Corrupt("header: a key stands there twice");
+    seen_ |= key;
+    return OkStatus();
+  }
+
   Status Value(std::string_view key) {
     if (key == "descr") {
-      seen_ += 1;
+      SLUICE_RETURN_IF_ERROR(See(1));
       SkipSpace();
       if (!text_.empty() && text_[0] == '[') return Unsupported("header: structured arrays are not read");
       SLUICE_ASSIGN_OR_RETURN(descr, Quoted());
       return OkStatus();
     }
     if (key == "fortran_order") {
-      seen_ += 2;
+      SLUICE_RETURN_IF_ERROR(See(2));
       SkipSpace();
       fortran_order = text_.starts_with("True");
       if (!fortran_order && !text_.starts_with("False"))
@@ -86,7 +92,7 @@ class DictScanner {
       return OkStatus();
     }
     if (key != "shape") return Corrupt(fmt::format("header: unknown key \"{}\"", key));
-    seen_ += 4;
+    SLUICE_RETURN_IF_ERROR(See(4));
     return Shape();
   }
 

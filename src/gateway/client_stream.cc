@@ -1,5 +1,6 @@
 // httplib's own streams time every read by itself: a client that sends a byte now and then keeps a thread for as long
-// as it likes. Here a request as a whole has a deadline, and so has every piece of an answer.
+// as it likes. Here a request as a whole has a deadline, and so has every piece of an answer. Nor does httplib bound a
+// head, or a body that is sent in chunks; the bytes of a request are counted here, before anything parses them.
 #include "gateway/client_stream.h"
 
 #include <fcntl.h>
@@ -43,7 +44,8 @@ ClientStream::ClientStream(int socket, SSL_CTX* tls, const ClientPatience& patie
     : socket_(socket),
       patience_(patience),
       request_deadline_(Clock::now() + DurationOf(patience.request_seconds)),
-      buffer_(kBufferBytes) {
+      buffer_(kBufferBytes),
+      bytes_left_(patience.request_bytes) {
   fcntl(socket_, F_SETFL, fcntl(socket_, F_GETFL, 0) | O_NONBLOCK);
   const int on = 1;
   setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -96,12 +98,12 @@ bool ClientStream::ClientThere() const {
   return poll(&wanted, 1, 0) <= 0 || (wanted.revents & (POLLRDHUP | POLLHUP | POLLERR)) == 0;
 }
 
-bool ClientStream::is_readable() const { return buffer_begin_ < buffer_end_ || Clock::now() < request_deadline_; }
+bool ClientStream::is_readable() const { return buffer_begin_ < buffer_end_ || !(deaf_ || Late()); }
 
 bool ClientStream::is_writable() const { return ClientThere(); }
 
 ssize_t ClientStream::ReadSome(char* data, size_t size) {
-  while (!failed_) {
+  while (!failed_ && !deaf_) {
     ERR_clear_error();
     errno = 0;
     const ssize_t count = ssl_ == nullptr ? recv(socket_, data, size, 0)
@@ -109,16 +111,19 @@ ssize_t ClientStream::ReadSome(char* data, size_t size) {
     if (count > 0) return count;
     if (count == 0 && ssl_ == nullptr) return 0;
     const short wanted = Wanted(static_cast<int>(count), POLLIN);
-    if (wanted == 0 || !Wait(wanted, request_deadline_)) failed_ = true;
+    if (wanted == 0) failed_ = true;
+    if (wanted != 0 && !Wait(wanted, request_deadline_)) deaf_ = true;
   }
   return -1;
 }
 
 ssize_t ClientStream::read(char* data, size_t size) {
-  if (Clock::now() >= request_deadline_) failed_ = true;
+  if (Late() || bytes_left_ == 0) deaf_ = true;
+  if (deaf_) return -1;
   if (buffer_begin_ == buffer_end_) {
-    const ssize_t count = ReadSome(buffer_.data(), buffer_.size());
+    const ssize_t count = ReadSome(buffer_.data(), std::min(buffer_.size(), bytes_left_));
     if (count <= 0) return count;
+    bytes_left_ -= static_cast<size_t>(count);
     buffer_begin_ = 0;
     buffer_end_ = static_cast<size_t>(count);
   }

@@ -21,12 +21,13 @@ struct SslDeleter {
 using SslContext = std::unique_ptr<SSL_CTX, SslContextDeleter>;
 
 struct ClientPatience {
-  double request_seconds = 30;  ///< from the connection to the last byte of a request, TLS handshake included
-  double write_seconds = 20;    ///< for a client to take one piece of an answer
+  double request_seconds = 30;     ///< from the connection to the last byte of a request, TLS handshake included
+  size_t request_bytes = 1 << 22;  ///< of a request as it comes over the connection, its head included
+  double write_seconds = 20;       ///< for a client to take one piece of an answer
 };
 
-/// A client's connection with deadlines on whole requests, not on single bytes, and TLS where a context is given.
-/// Threads: one at a time.
+/// A client's connection with limits on time and bytes of whole requests, not of single reads, and TLS where a context
+/// is given. Threads: one at a time.
 class ClientStream final : public httplib::Stream {
  public:
   /// `socket` is set not to block, and stays the caller's.
@@ -37,6 +38,8 @@ class ClientStream final : public httplib::Stream {
   bool Open();
   /// False once the client has hung up, whatever it sent before.
   bool ClientThere() const;
+  /// Whether the time for the request is over.
+  bool Late() const { return Clock::now() >= request_deadline_; }
 
   bool is_readable() const override;
   bool is_writable() const override;
@@ -58,7 +61,9 @@ class ClientStream final : public httplib::Stream {
   Clock::time_point request_deadline_;
   std::vector<char> buffer_;  // read ahead: HTTP is parsed byte by byte
   size_t buffer_begin_ = 0, buffer_end_ = 0;
-  bool failed_ = false;
+  size_t bytes_left_;
+  bool deaf_ = false;    // no more is read: too late or too much; answers may still go out
+  bool failed_ = false;  // the connection is of no use
 };
 
 }  // namespace sluice

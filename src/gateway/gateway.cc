@@ -13,6 +13,20 @@ namespace sluice {
 namespace {
 
 constexpr char kJson[] = "application/json";
+constexpr char kCompletions[] = "/v1/completions";
+constexpr char kChatCompletions[] = "/v1/chat/completions";
+constexpr size_t kHeadBytes = 64 << 10;
+
+// A body in chunks has a frame around each of them: twice its bytes is room enough.
+ClientPatience PatienceOf(const GatewayOptions& options) {
+  ClientPatience patience = options.patience;
+  patience.request_bytes = kHeadBytes + 2 * options.limits.body_bytes;
+  return patience;
+}
+
+std::string NoSuchRoute(const httplib::Request& request) {
+  return fmt::format("there is no {} {}", request.method, request.path);
+}
 
 int64_t Now() { return std::chrono::system_clock::to_time_t(std::chrono::system_clock::now()); }
 
@@ -80,7 +94,7 @@ Result<std::unique_ptr<Gateway>> Gateway::Start(const GatewayModel& model, Gatew
   }
   std::unique_ptr<Gateway> gateway(new Gateway(model, std::move(options), wire, log));
   gateway->server_ =
-      std::make_unique<HttpServer>(std::move(tls), gateway->options_.patience, gateway->options_.connections);
+      std::make_unique<HttpServer>(std::move(tls), PatienceOf(gateway->options_), gateway->options_.connections);
   gateway->AddRoutes();
   SLUICE_RETURN_IF_ERROR(gateway->Listen());
   return gateway;
@@ -170,7 +184,13 @@ httplib::Server::HandlerResponse Gateway::Admit(const httplib::Request& request,
                       .code = "invalid_api_key"});
     return Handled;
   }
-  if (request.method != "POST") return Unhandled;
+  if (request.method == "GET" || request.method == "HEAD") return Unhandled;
+  // Whatever else has a body is answered before httplib would read it: its own limits do not hold for all of them.
+  const bool taken = request.path == kCompletions || request.path == kChatCompletions;
+  if (!taken || request.method != "POST") {
+    Refuse(response, {.http = taken ? 405 : 404, .message = NoSuchRoute(request)});
+    return Handled;
+  }
   if (!IsJsonType(request.get_header_value("Content-Type")) || request.has_header("Content-Encoding")) {
     Refuse(response,
            {.http = 415, .message = "a request's body must be of Content-Type application/json, without an encoding"});
@@ -191,14 +211,13 @@ void Gateway::AddRoutes() {
   });
   server_->Get("/v1/models", [this](const httplib::Request&, httplib::Response& response) { AnswerModels(response); });
   for (const bool chat : {false, true}) {
-    server_->Post(chat ? "/v1/chat/completions" : "/v1/completions",
+    server_->Post(chat ? kChatCompletions : kCompletions,
                   [this, chat](const httplib::Request& request, httplib::Response& response,
                                const httplib::ContentReader& read) { Complete(request, response, read, chat); });
   }
   server_->set_error_handler(httplib::Server::HandlerWithResponse([this](const auto& request, auto& response) {
     if (!response.body.empty()) return httplib::Server::HandlerResponse::Unhandled;
-    const std::string what = response.status == 404 ? fmt::format("there is no {} {}", request.method, request.path)
-                                                    : "the request is not sound HTTP";
+    const std::string what = response.status == 404 ? NoSuchRoute(request) : "the request is not sound HTTP";
     Refuse(response, {.http = response.status, .message = what});
     return httplib::Server::HandlerResponse::Handled;
   }));
@@ -218,7 +237,7 @@ void Gateway::Complete(const httplib::Request& request, httplib::Response& respo
   if (!body) {
     // Whatever httplib says, it could not be read to its end.
     error = ApiError{
-        .http = HttpServer::CurrentClient().ClientThere() ? 413 : 408,
+        .http = HttpServer::CurrentClient().Late() ? 408 : 413,
         .message = fmt::format("the body did not come whole, or has more than {} bytes", options_.limits.body_bytes)};
   } else {
     error = Prepare(*body, chat, active);

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -273,6 +274,48 @@ TEST_F(GatewayTest, RejectsBodiesThatAreSentInChunksBeyondTheLimit) {
   for (int i = 0; i < 10; ++i)
     (void)send(socket, ("100\r\n" + std::string(256, ' ') + "\r\n").c_str(), 263, MSG_NOSIGNAL);
   EXPECT_THAT(ReadAll(socket), HasSubstr("413"));
+  close(socket);
+}
+
+long PeakKiB() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_maxrss;
+}
+
+// Heads, and bodies that no route asks for, are bounded as well: nothing is collected that nobody reads.
+TEST_F(GatewayTest, CostsNoMemoryWhenARequestHasNoEnd) {
+  options_.limits.body_bytes = 1000;
+  Start();
+  const std::string piece(4096, 'a');
+  const long before = PeakKiB();
+  const auto endless = [&](const std::string& head, const std::string& each) {
+    const int socket = Connect();
+    Send(socket, head);
+    size_t sent = 0;
+    while (sent < (size_t{64} << 20) && send(socket, each.data(), each.size(), MSG_NOSIGNAL) > 0) sent += each.size();
+    close(socket);
+  };
+  endless("GET /", piece);
+  endless("GET /health HTTP/1.1\r\n", "X-" + piece + ": a\r\n");
+  endless("PUT /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", "1000\r\n" + piece + "\r\n");
+  EXPECT_LT(PeakKiB() - before, 16 << 10);
+  for (const auto& [method, path, code] : {std::tuple{"PUT", "/x", "404"}, {"DELETE", "/v1/completions", "405"}}) {
+    const int socket = Connect();
+    Send(socket, std::string(method) + " " + path + " HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}");
+    EXPECT_THAT(ReadAll(socket), HasSubstr(code));
+    close(socket);
+  }
+  EXPECT_EQ(Get("/health").http, 200);
+}
+
+TEST_F(GatewayTest, RejectsBodiesThatComeTooSlowly) {
+  options_.patience.request_seconds = 0.5;
+  Start();
+  const int socket = Connect();
+  Send(socket,
+       "POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{");
+  EXPECT_THAT(ReadAll(socket), HasSubstr("408"));
   close(socket);
 }
 

@@ -16,8 +16,9 @@
 namespace sluice {
 
 /// Texts and conversations as the tokens that a model is to continue. Immutable.
-/// Exact: what a client writes is encoded as text; only a template makes special tokens, so no message can end its
-/// turn or begin another's. Threads: any.
+/// Exact: what a client writes is encoded as text; only a template makes special tokens. Turns of "chatml" are marked by
+/// such tokens, so no message can end its own; "plain" and "llama2" mark turns with text, which a message can write.
+/// Threads: any.
 class PromptEncoder {
  public:
   /// `tokenizer` is that of the model in folder `model` and outlives the encoder. `chat_template`: "plain", "chatml",

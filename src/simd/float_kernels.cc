@@ -162,10 +162,12 @@ size_t Nearest(const float* products, const float* squares, size_t count) {
   }
   for (size_t k = 1; k < kChains; ++k) most[0] = hn::Max(most[0], most[k]);
   const V best = hn::MaxOfLanes(d, most[0]);
-  for (size_t at = 0;; at = std::min(at + kLanes, count - kLanes)) {
+  for (size_t i = 0; i < count; i += kLanes) {
+    const size_t at = std::min(i, count - kLanes);
     const intptr_t lane = hn::FindFirstTrue(d, hn::Eq(score(at), best));
     if (lane >= 0) return at + static_cast<size_t>(lane);
   }
+  return PlainFloatKernels().nearest(products, squares, count);  // scores that are no numbers equal nothing
 }
 
 [[maybe_unused]] const FloatKernels& TargetFloatKernels() {

@@ -47,6 +47,7 @@ struct FloatKernels {
   /// Cost: at many tokens bound by multiply-adds, at one token by reading the matrix once.
   void (*multiply)(const FloatProduct& product);
   /// The first i with the largest 2 * products[i] - squares[i]: the nearest of points whose squared lengths these are.
+  /// Some i below `count` where scores are not numbers.
   /// Needs: count >= 1, nothing that is not a number.
   size_t (*nearest)(const float* products, const float* squares, size_t count);
 };

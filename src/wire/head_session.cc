@@ -117,6 +117,10 @@ Status Head::Prefill(Session& session, const HeadRequest& request) {
   const auto wait = [&] { return sending.valid() ? sending.get() : OkStatus(); };
   const size_t total = request.prompt.size();
   for (size_t begin = 0; begin < total;) {
+    if (request.give_up && request.give_up()) {
+      (void)wait();
+      return Interrupted("the session was stopped while its prompt was sent");
+    }
     const size_t end = std::min<size_t>(total, begin + request.chunk_tokens);
     const auto at = [&](size_t i) { return request.prompt.begin() + static_cast<std::ptrdiff_t>(i); };
     Result<Matrix<float>> hidden = Compute(session, {at(begin), at(end)}, Phase::kPrefill);

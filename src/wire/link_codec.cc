@@ -12,6 +12,7 @@
 #include <filesystem>
 
 #include "base/hash.h"
+#include "format/stream.h"
 #include "plain/plain_codec.h"
 
 namespace sluice {
@@ -145,6 +146,8 @@ Status CheckPackPlace(const PackInfo& info, const LinkPlace& place) {
   const auto differs = [](std::string_view what, std::string_view pack, std::string_view link) {
     return Mismatch(fmt::format("the pack was made for {} {}, this link has {}", what, pack, link));
   };
+  if ((info.flags & kSideTokens) != 0)
+    return Unsupported("the pack needs token ids on both ends (--side tokens), and a link carries none");
   if (info.width != place.width) return differs("width", std::to_string(info.width), std::to_string(place.width));
   if (info.model_hash == Sha256Digest{}) return OkStatus();
   if (info.model_hash != place.model) {

@@ -17,6 +17,7 @@ namespace {
 
 /// For the peer to read why a session failed and to hang up by itself.
 constexpr double kFarewellSeconds = 1;
+constexpr size_t kLoggedId = 64;  // of a session that was refused, whatever it calls itself
 
 uint64_t Microseconds(double seconds) { return static_cast<uint64_t>(std::max(0.0, seconds) * 1e6); }
 
@@ -61,8 +62,9 @@ Status ServedSession::Run() {
   }
   status = Begin(hello_);
   if (status.ok()) status = Serve();
-  node_.log->Event(status.ok() ? LogLevel::kInfo : LogLevel::kWarning, "session_ends",
-                   {{"session", hello_.session()}, {"frames", frames_}, {"status", status.ToString()}});
+  node_.log->Event(
+      status.ok() ? LogLevel::kInfo : LogLevel::kWarning, "session_ends",
+      {{"session", hello_.session().substr(0, kLoggedId)}, {"frames", frames_}, {"status", status.ToString()}});
   return status;
 }
 

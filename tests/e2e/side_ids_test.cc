@@ -41,6 +41,9 @@ TEST_F(SideIdsTest, MatchesWhatOtherCodecsAreMeasuredBy) {
   EXPECT_TRUE(certified.Json()["points"][0]["tasks"].contains("last_word_nats"));
   const Outcome timed = measured({"eval", "--text", tiny().text(), "--time-chunks", "1,16", "--no-baselines"});
   EXPECT_TRUE(Succeeded(timed));
+  // A link carries no ids, and says so before anything is sent.
+  ExpectRefused({"generate", "--model", tiny().model(), "--codec", pack(), "-p", "the cat", "-n", "1"}, "Unsupported",
+                "--side tokens");
 }
 
 TEST_F(SideIdsTest, RoundTripsIdsThatTheReaderIsNotTold) {

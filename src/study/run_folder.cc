@@ -156,8 +156,10 @@ Result<std::optional<RunRecord>> ReadRunRecord(const fs::path& folder) {
   if (!fs::exists(folder / "run.json")) return std::optional<RunRecord>();
   SLUICE_ASSIGN_OR_RETURN(const Json json, ReadJsonObject(folder / "run.json"));
   try {
+    const Json& inputs = json.at("inputs");
+    inputs.at("version").get_ref<const std::string&>();
     for (const char* name : {"choices", "files"}) {
-      for (const auto& [key, value] : json.at("inputs").at(name).items()) value.get_ref<const std::string&>();
+      for (const auto& [key, value] : inputs.at(name).items()) value.get_ref<const std::string&>();
     }
     return std::optional<RunRecord>(RunRecord{.inputs = json.at("inputs"),
                                               .train_command = json.at("commands").at("train"),

@@ -242,6 +242,9 @@ TEST_F(StudySummaryTest, RejectsHostileFiles) {
   EXPECT_EQ(write("eval.json", "{\"a\":" + std::string(100000, '[')), StatusCode::kCorrupt);
   EXPECT_EQ(write("run.json", R"({"inputs": [], "commands": {}, "model": ""})"), StatusCode::kCorrupt);
   EXPECT_EQ(write("run.json", std::string(100000, '[')), StatusCode::kCorrupt);
+  Json record = Json::parse(Read("study/runs/" + plan_.runs[1].name + "/run.json"));
+  record["inputs"]["version"] = 3;
+  EXPECT_EQ(write("run.json", record.dump()), StatusCode::kCorrupt);
   Finish(plan_.runs[0], {{"bits_per_token", 3}, {"perplexity", 4}});
   EXPECT_EQ(write("failed.json", R"({"stage": "train", "message": 1})"), StatusCode::kCorrupt);
   std::filesystem::remove(Path("study/runs/" + plan_.runs[0].name + "/failed.json"));

@@ -57,25 +57,23 @@ Result<ArchiveStats> PackTensor(const TensorView& tensor, const std::filesystem:
     return tensor.bytes.subspan(begin * token_bytes, std::min(chunk, shape.tokens - begin) * token_bytes);
   };
   const auto encode = [&](uint64_t begin) -> Result<std::vector<uint8_t>> {
-    const uint64_t count = std::min(chunk, shape.tokens - begin);
-    auto payload = EncodeActivations(bytes_at(begin), tensor.dtype, count, shape.width, options.fidelity);
+    const auto bytes = bytes_at(begin);
+    auto payload = EncodeActivations(bytes, tensor.dtype, bytes.size() / token_bytes, shape.width, options.fidelity);
     return payload.ok() ? std::move(payload) : payload.status().WithContext(fmt::format("chunk at token {}", begin));
   };
   // What cannot be met shows at the first chunk, before an archive that stands there is given up.
-  std::vector<uint8_t> payload;
-  if (shape.tokens > 0) {
-    SLUICE_ASSIGN_OR_RETURN(payload, encode(0));
-  }
+  SLUICE_ASSIGN_OR_RETURN(std::vector<uint8_t> payload, encode(0));
   SLUICE_ASSIGN_OR_RETURN(ArchiveWriter writer,
                           append ? ArchiveWriter::Append(out, header) : ArchiveWriter::Create(out, header));
   const uint64_t bytes_before = append ? writer.bytes_written() : 0;
   for (uint64_t begin = 0; begin < shape.tokens; begin += chunk) {
-    const uint64_t count = std::min(chunk, shape.tokens - begin);
+    const auto bytes = bytes_at(begin);
+    const uint64_t count = bytes.size() / token_bytes;
     if (begin > 0) {
       SLUICE_ASSIGN_OR_RETURN(payload, encode(begin));
     }
     SLUICE_RETURN_IF_ERROR(writer.Add(static_cast<uint32_t>(count), payload));
-    forget(bytes_at(begin).data() + bytes_at(begin).size());
+    forget(bytes.data() + bytes.size());
     if (options.progress) SLUICE_RETURN_IF_ERROR(options.progress(begin + count, shape.tokens));
   }
   SLUICE_RETURN_IF_ERROR(writer.Finish());

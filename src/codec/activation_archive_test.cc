@@ -207,15 +207,21 @@ TEST(ActivationCoderTest, RejectsDamageWithoutCrashing) {
             StatusCode::kInvalidArgument);
 }
 
+HiddenStates SampleStates(uint32_t batch, uint32_t tokens, size_t width) {
+  HiddenStates hidden;
+  hidden.rank = batch > 1 ? 3 : 2;
+  hidden.batch = batch;
+  hidden.tokens = tokens;
+  const size_t rows = size_t{batch} * tokens;
+  hidden.values = Matrix<float>(rows, width);
+  const std::vector<float> values = Sample(rows, width);
+  std::copy(values.begin(), values.end(), hidden.values.data());
+  return hidden;
+}
+
 TEST(ActivationArchiveTest, RoundTripsFilesRangesAndAppends) {
   const TemporaryFolder folder;
-  HiddenStates hidden;
-  hidden.rank = 3;
-  hidden.batch = 3;
-  hidden.tokens = 100;
-  hidden.values = Matrix<float>(300, kWidth);
-  const std::vector<float> values = Sample(300, kWidth);
-  std::copy(values.begin(), values.end(), hidden.values.data());
+  const HiddenStates hidden = SampleStates(3, 100, kWidth);
   ASSERT_TRUE(SaveHidden(folder / "in.safetensors", hidden, DType::kBf16).ok());
   const PackOptions options{.fidelity = {}, .chunk_tokens = 64, .append = true, .progress = {}};
   for (int i = 0; i < 2; ++i) {
@@ -249,14 +255,7 @@ TEST(ActivationArchiveTest, RoundTripsFilesRangesAndAppends) {
 
 TEST(ActivationArchiveTest, RejectsABudgetBeforeTheOldArchiveIsGone) {
   const TemporaryFolder folder;
-  HiddenStates hidden;
-  hidden.rank = 2;
-  hidden.batch = 1;
-  hidden.tokens = 40;
-  hidden.values = Matrix<float>(40, 1);
-  const std::vector<float> values = Sample(40, 1);
-  std::copy(values.begin(), values.end(), hidden.values.data());
-  ASSERT_TRUE(SaveHidden(folder / "in.safetensors", hidden, DType::kF32).ok());
+  ASSERT_TRUE(SaveHidden(folder / "in.safetensors", SampleStates(1, 40, 1), DType::kF32).ok());
   ASSERT_TRUE(PackHidden(folder / "in.safetensors", "", folder / "x.sla", {}).ok());
   const auto before = ReadFile(folder / "x.sla", 1 << 20);
   PackOptions options;

@@ -2,6 +2,7 @@
 #define SLUICE_CODEC_CERTIFICATE_H_
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <string>
 #include <string_view>
@@ -18,6 +19,9 @@ inline constexpr int kCertificateVersion = 1;
 /// A measured mean and its 95 % interval over the text's windows.
 struct Measured {
   double value = 0, low = 0, high = 0;
+
+  /// One sample has no interval: it is everything.
+  bool HasInterval() const { return high < std::numeric_limits<double>::max(); }
 };
 
 /// What one operating point of a pack does to a model, on one text.

@@ -98,12 +98,12 @@ bool ClientStream::ClientThere() const {
   return poll(&wanted, 1, 0) <= 0 || (wanted.revents & (POLLRDHUP | POLLHUP | POLLERR)) == 0;
 }
 
-bool ClientStream::is_readable() const { return buffer_begin_ < buffer_end_ || !(deaf_ || Late()); }
+bool ClientStream::is_readable() const { return buffer_begin_ < buffer_end_ || !Deaf(); }
 
 bool ClientStream::is_writable() const { return ClientThere(); }
 
 ssize_t ClientStream::ReadSome(char* data, size_t size) {
-  while (!failed_ && !deaf_) {
+  while (!failed_ && !Late()) {
     ERR_clear_error();
     errno = 0;
     const ssize_t count = ssl_ == nullptr ? recv(socket_, data, size, 0)
@@ -111,16 +111,14 @@ ssize_t ClientStream::ReadSome(char* data, size_t size) {
     if (count > 0) return count;
     if (count == 0 && ssl_ == nullptr) return 0;
     const short wanted = Wanted(static_cast<int>(count), POLLIN);
-    if (wanted == 0) failed_ = true;
-    if (wanted != 0 && !Wait(wanted, request_deadline_)) deaf_ = true;
+    if (wanted == 0 || (!Wait(wanted, request_deadline_) && !Late())) failed_ = true;
   }
   return -1;
 }
 
 ssize_t ClientStream::read(char* data, size_t size) {
-  if (Late() || bytes_left_ == 0) deaf_ = true;
-  if (deaf_) return -1;
   if (buffer_begin_ == buffer_end_) {
+    if (Deaf()) return -1;
     const ssize_t count = ReadSome(buffer_.data(), std::min(buffer_.size(), bytes_left_));
     if (count <= 0) return count;
     bytes_left_ -= static_cast<size_t>(count);

@@ -54,6 +54,8 @@ class ClientStream final : public httplib::Stream {
   ssize_t ReadSome(char* data, size_t size);
   ssize_t WriteSome(const char* data, size_t size);
   short Wanted(int result, short otherwise) const;
+  /// No more is read: too late or too much. Answers may still go out.
+  bool Deaf() const { return Late() || bytes_left_ == 0; }
 
   int socket_;
   std::unique_ptr<SSL, SslDeleter> ssl_;
@@ -62,8 +64,7 @@ class ClientStream final : public httplib::Stream {
   std::vector<char> buffer_;  // read ahead: HTTP is parsed byte by byte
   size_t buffer_begin_ = 0, buffer_end_ = 0;
   size_t bytes_left_;
-  bool deaf_ = false;    // no more is read: too late or too much; answers may still go out
-  bool failed_ = false;  // the connection is of no use
+  bool failed_ = false;
 };
 
 }  // namespace sluice

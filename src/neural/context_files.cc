@@ -118,10 +118,18 @@ torch::Tensor FrequenciesOf(std::span<const StaticTable> tables) {
   return TensorOf(all);
 }
 
+struct TransformSizes {
+  explicit TransformSizes(const ContextConfig& config)
+      : d(config.width),
+        block(config.block > 0 ? config.block : d),
+        classes(config.ids == ContextIds::kClasses ? config.id_count : 0) {}
+
+  int64_t d, block, classes;
+};
+
 // Float tensors of the shapes that the configuration asks for.
 ContextTransform EmptyTransform(const ContextConfig& config) {
-  const int64_t d = config.width, block = config.block > 0 ? config.block : d;
-  const int64_t classes = config.ids == ContextIds::kClasses ? config.id_count : 0;
+  const auto [d, block, classes] = TransformSizes(config);
   return {torch::zeros({d}),
           torch::zeros({d / block, block, block}),
           torch::zeros({d}, torch::kInt64),
@@ -158,8 +166,7 @@ Result<StoredContext> Load(const std::filesystem::path& folder) {
     return damaged ? Corrupt(config.status().message()) : config.status();
   }
   // Nothing is made for a description that asks for more than its file holds.
-  const int64_t d = config->width, block = config->block > 0 ? config->block : d;
-  const int64_t classes = config->ids == ContextIds::kClasses ? config->id_count : 0;
+  const auto [d, block, classes] = TransformSizes(*config);
   const int64_t described = d * block + config->class_width * (d + classes);
   if (static_cast<uint64_t>(described) * sizeof(float) > tensors.bytes().size())
     return Corrupt(fmt::format("codec.json describes {} floats, more than codec.safetensors holds", described));

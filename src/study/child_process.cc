@@ -16,13 +16,12 @@
 namespace sluice {
 namespace {
 
-constexpr int kCannotRun = 127;
-
 int OpenForOutput(const std::filesystem::path& path) {
   return ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 }
 
 [[noreturn]] void Become(const char* program, char* const* arguments, int out, int err, pid_t parent) {
+  constexpr int kCannotRun = 127;
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) _exit(kCannotRun);
   ::setpgid(0, 0);
@@ -75,6 +74,7 @@ Result<ChildProcess> ChildProcess::Start(const std::filesystem::path& program,
     ::close(out_file);
     return status;
   }
+  ::signal(SIGCHLD, SIG_DFL);  // where it is ignored, and that is inherited, nobody can learn how a process ended
   const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
   if (pid == 0) Become(program.c_str(), list.data(), out_file, err_file, parent);
@@ -88,17 +88,9 @@ Result<ChildProcess> ChildProcess::Start(const std::filesystem::path& program,
 bool ChildProcess::Ended() {
   if (pid_ < 0) return true;
   int status = 0;
-  const pid_t ended = ::waitpid(pid_, &status, WNOHANG);
-  // Where whoever started us ignores SIGCHLD, nobody keeps a child's status; it is gone, and not known to have
-  // succeeded.
-  const bool lost = ended < 0 && errno == ECHILD;
-  if (ended != pid_ && !lost) return false;
+  if (::waitpid(pid_, &status, WNOHANG) != pid_) return false;
   pid_ = -1;
   end_.seconds = SecondsSince(started_);
-  if (lost) {
-    end_.exit_code = kCannotRun;
-    return true;
-  }
   if (WIFEXITED(status)) end_.exit_code = WEXITSTATUS(status);
   if (WIFSIGNALED(status)) end_.signal = WTERMSIG(status);
   return true;

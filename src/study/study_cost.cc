@@ -27,12 +27,17 @@ constexpr int kProbeTokens = 2048;
 // What a token of text takes on average, where nothing is measured yet.
 constexpr double kBytesPerToken = 3;
 
-void SetOption(Arguments& arguments, const std::string& option, const std::string& value) {
+// The value that follows an option; null when the option is not there.
+std::string* FindValue(Arguments& arguments, const std::string& option) {
   const auto at = std::find(arguments.begin(), arguments.end(), option);
-  if (at == arguments.end()) {
+  return at == arguments.end() || at + 1 == arguments.end() ? nullptr : &*(at + 1);
+}
+
+void SetOption(Arguments& arguments, const std::string& option, const std::string& value) {
+  if (std::string* old = FindValue(arguments, option)) {
+    *old = value;
+  } else {
     arguments.insert(arguments.end(), {option, value});
-  } else if (at + 1 != arguments.end()) {
-    *(at + 1) = value;
   }
 }
 
@@ -152,9 +157,9 @@ class Estimator {
 
   Result<double> ProbeEvaluation(const StudyRun& run) {
     Arguments arguments = run.eval;
-    const auto limit = std::find(arguments.begin(), arguments.end(), "--max-tokens");
-    const bool limited = limit != arguments.end() && limit + 1 != arguments.end();
-    const double most = limited ? std::strtod((limit + 1)->c_str(), nullptr) : std::numeric_limits<double>::infinity();
+    const std::string* limit = FindValue(arguments, "--max-tokens");
+    const double most =
+        limit != nullptr ? std::strtod(limit->c_str(), nullptr) : std::numeric_limits<double>::infinity();
     SetOption(arguments, "--model", "{model}");
     SetOption(arguments, "--codec", "fp16");
     SetOption(arguments, "--max-tokens", std::to_string(kProbeTokens));

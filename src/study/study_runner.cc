@@ -371,7 +371,6 @@ Result<StudyOutcome> RunStudy(const StudyPlan& plan, const RunnerOptions& given)
   StudyState planned = state;
   for (const std::string& name : again) planned.Forget(name);
   CatchInterrupts();
-  ::signal(SIGCHLD, SIG_DFL);  // where it is ignored, and that is inherited, nobody can learn how a process ended
   SLUICE_ASSIGN_OR_RETURN(const StudyCost cost, EstimateCost(planned, wanted, options.program));
   const std::string line = cost.Line(plan.study, plan.alone ? 1 : options.jobs);
   if (cost.runs > 0 && options.confirm && !options.confirm(line)) return Interrupted("not started");

@@ -36,7 +36,7 @@ class Runner {
                           .context = static_cast<uint64_t>(runner.config().context),
                           .model = model};
     SLUICE_ASSIGN_OR_RETURN(runner.codec_, OpenAnyLinkCodec(options.codec, place, runner.cut_));
-    if (!options.require.empty()) SLUICE_RETURN_IF_ERROR(CheckRequirement(*runner.codec_, options.require));
+    SLUICE_RETURN_IF_ERROR(CheckRequirement(*runner.codec_, options.require));
     if (runner.codec_->cut() >= 0) runner.cut_ = runner.codec_->cut();
     SLUICE_ASSIGN_OR_RETURN(runner.cut_, ChooseCut(runner.cut_, runner.config().layers));
     SLUICE_ASSIGN_OR_RETURN(LinkSender sender, LinkSender::Make(*runner.codec_));

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "backbone/torch_setup.h"
+#include "train/metrics_log.h"
 
 namespace sluice {
 
@@ -48,6 +49,13 @@ Status StartTraining(const MachineOptions& machine) {
       "libtorch uses {} ({}), on which training crawls. Install the package libopenblas0-openmp and select it with "
       "update-alternatives (sluice doctor says how), or pass --allow-slow-blas",
       BlasKindName(blas.kind), blas.path));
+}
+
+Status AddLastFigures(const std::filesystem::path& run, nlohmann::ordered_json& result) {
+  SLUICE_ASSIGN_OR_RETURN(const auto log, ReadMetrics(run));
+  if (log.empty()) return OkStatus();
+  for (const auto& [name, value] : log.back().second) result[name] = value;
+  return OkStatus();
 }
 
 }  // namespace sluice

@@ -2,6 +2,8 @@
 #define SLUICE_CLI_TORCH_TRAINING_OPTIONS_H_
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "base/status.h"
 #include "train/training_loop.h"
@@ -21,6 +23,10 @@ void AddMachineOptions(CLI::App& app, MachineOptions& machine);
 /// Starts libtorch with these options. Errors: Unsupported when the BLAS in use would make training crawl, with how to
 /// mend it, unless that is allowed.
 Status StartTraining(const MachineOptions& machine);
+
+/// The figures of the last step that a run logged, for the JSON result; none where the log is empty. Errors: as
+/// ReadMetrics.
+Status AddLastFigures(const std::filesystem::path& run, nlohmann::ordered_json& result);
 
 }  // namespace sluice
 

@@ -1,7 +1,5 @@
 #include <fmt/format.h>
 
-#include <limits>
-
 #include "backbone/torch_setup.h"
 #include "base/file.h"
 #include "cli/torch/torch_verbs.h"
@@ -23,10 +21,8 @@ std::string TextOf(const Certificate& certificate) {
   for (const CertifiedPoint& point : certificate.points) {
     if (certificate.points.size() > 1) text += fmt::format("{}\n", point.name);
     const auto row = [&text](const char* name, const Measured& m) {
-      // One window has no interval: it is everything.
-      const bool none = m.high == std::numeric_limits<double>::max();
       text += fmt::format("  {:<28} {:>9.4f}  {}\n", name, m.value,
-                          none ? "no interval" : fmt::format("[{:.4f}, {:.4f}]", m.low, m.high));
+                          m.HasInterval() ? fmt::format("[{:.4f}, {:.4f}]", m.low, m.high) : "no interval");
     };
     text += fmt::format("  {:<28} {:>9.2f}\n", "bits per token", point.bits_per_token);
     text += fmt::format("  {:<28} {:>9.4f}  (uncut {:.4f})\n", "perplexity", point.perplexity, point.uncut_perplexity);

@@ -76,21 +76,14 @@ void AddNetwork(CLI::App& app, GenerateVerbOptions& options) {
   for (auto* option : {ttft, bits}) option->group(group)->needs(connect)->check(CLI::PositiveNumber);
   automatic->group(group)->needs(connect)->excludes(ttft)->excludes(bits);
   ttft->excludes(bits);
-  app.add_option("--metrics-file", options.metrics_file, "Prometheus text, written at the end")
-      ->group(group)
-      ->needs(connect);
-  app.add_flag("--log-probabilities", options.log_probabilities, "Of every token, into the JSON result")
-      ->group(group)
-      ->needs(connect);
-  app.add_option("--deadline-seconds", options.deadline_seconds, "For everything; 0: none")
-      ->group(group)
-      ->needs(connect);
-  app.add_option("--retry-seconds", options.retry_seconds, "Of trying again without progress after a fault")
-      ->group(group)
-      ->needs(connect);
-  app.add_option("--stall-seconds", options.stall_seconds, "Without an answer, until the link counts as dead")
-      ->group(group)
-      ->needs(connect);
+  for (auto* option :
+       {app.add_option("--metrics-file", options.metrics_file, "Prometheus text, written at the end"),
+        app.add_flag("--log-probabilities", options.log_probabilities, "Of every token, into the JSON result"),
+        app.add_option("--deadline-seconds", options.deadline_seconds, "For everything; 0: none"),
+        app.add_option("--retry-seconds", options.retry_seconds, "Of trying again without progress after a fault"),
+        app.add_option("--stall-seconds", options.stall_seconds, "Without an answer, until the link counts as dead")}) {
+    option->group(group)->needs(connect);
+  }
   AddNetworkOptions(app, options.network);
 }
 

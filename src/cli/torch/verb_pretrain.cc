@@ -33,11 +33,8 @@ int RunPretrain(int argc, char** argv) {
     options.stored = half ? StoredType::kFloat16 : StoredType::kFloat32;
     SLUICE_RETURN_IF_ERROR(StartTraining(machine));
     SLUICE_RETURN_IF_ERROR(Pretrain(options));
-    SLUICE_ASSIGN_OR_RETURN(const auto log, ReadMetrics(options.out / "run"));
     nlohmann::ordered_json result = {{"model", options.out.string()}, {"steps", options.loop.steps}};
-    if (!log.empty()) {
-      for (const auto& [name, value] : log.back().second) result[name] = value;
-    }
+    SLUICE_RETURN_IF_ERROR(AddLastFigures(options.out / "run", result));
     verb.Print(result, fmt::format("model written to {}\n", options.out.string()));
     return OkStatus();
   });

@@ -67,12 +67,9 @@ int RunTrain(int argc, char** argv) {
     SLUICE_ASSIGN_OR_RETURN(options.distortion, ParseDistortion(distortion));
     SLUICE_RETURN_IF_ERROR(StartTraining(machine));
     SLUICE_RETURN_IF_ERROR(TrainCodec(options));
-    SLUICE_ASSIGN_OR_RETURN(const auto log, ReadMetrics(options.out / "run"));
     if (!html.empty()) SLUICE_RETURN_IF_ERROR(WriteTrainingPage(html, options.out / "run", CommandLine(argc, argv)));
     nlohmann::ordered_json result = {{"out", options.out.string()}, {"steps", options.loop.steps}};
-    if (!log.empty()) {
-      for (const auto& [name, value] : log.back().second) result[name] = value;
-    }
+    SLUICE_RETURN_IF_ERROR(AddLastFigures(options.out / "run", result));
     verb.Print(result, fmt::format("codec written to {}\n", options.out.string()));
     return OkStatus();
   });

@@ -41,14 +41,36 @@ std::vector<Placeholder> FindPlaceholders(const std::string& argument) {
   return found;
 }
 
-std::vector<Placeholder> PlaceholdersOf(const StudyRun& run) {
+std::vector<Placeholder> PlaceholdersOf(const std::vector<std::string>& arguments) {
   std::vector<Placeholder> all;
-  for (const auto* list : {&run.train, &run.eval}) {
-    for (const std::string& argument : *list) {
-      for (Placeholder& item : FindPlaceholders(argument)) all.push_back(std::move(item));
-    }
+  for (const std::string& argument : arguments) {
+    for (Placeholder& item : FindPlaceholders(argument)) all.push_back(std::move(item));
   }
   return all;
+}
+
+std::vector<Placeholder> PlaceholdersOf(const StudyRun& run) {
+  std::vector<Placeholder> all = PlaceholdersOf(run.train);
+  for (Placeholder& item : PlaceholdersOf(run.eval)) all.push_back(std::move(item));
+  return all;
+}
+
+bool IsChoice(const Placeholder& item) { return item.kind == "choice" || item.kind == "best"; }
+
+// The runs behind placeholders, in the order of their first mention.
+std::vector<std::string> RunsBehind(const StudyPlan& plan, const std::vector<Placeholder>& items) {
+  std::vector<std::string> runs;
+  const auto add = [&](const std::string& name) {
+    if (std::find(runs.begin(), runs.end(), name) == runs.end()) runs.push_back(name);
+  };
+  for (const Placeholder& item : items) {
+    if (item.kind == "run" && !item.name.empty()) add(item.name);
+    if (!IsChoice(item)) continue;
+    if (const StudyChoice* choice = plan.FindChoice(item.name)) {
+      for (const auto& candidate : choice->candidates) add(candidate.second);
+    }
+  }
+  return runs;
 }
 
 Status CheckName(const std::string& name) {
@@ -62,7 +84,7 @@ Status CheckPlaceholder(const StudyPlan& plan, const StudyRun& run, const Placeh
     return InvalidArgument(fmt::format("run {}: {} '{}' is not in the plan", run.name, what, item.name));
   };
   if (item.kind == "run" && !item.name.empty() && plan.FindRun(item.name) == nullptr) return unknown("run");
-  if ((item.kind == "choice" || item.kind == "best") && plan.FindChoice(item.name) == nullptr) return unknown("choice");
+  if (IsChoice(item) && plan.FindChoice(item.name) == nullptr) return unknown("choice");
   return OkStatus();
 }
 
@@ -150,19 +172,14 @@ const StudyChoice* StudyPlan::FindChoice(const std::string& name) const {
   return at == choices.end() ? nullptr : &*at;
 }
 
-std::vector<std::string> StudyPlan::Needs(const StudyRun& run) const {
-  std::vector<std::string> needs;
-  const auto add = [&](const std::string& name) {
-    if (std::find(needs.begin(), needs.end(), name) == needs.end()) needs.push_back(name);
-  };
-  for (const Placeholder& item : PlaceholdersOf(run)) {
-    if (item.kind == "run" && !item.name.empty()) add(item.name);
-    if (item.kind != "choice" && item.kind != "best") continue;
-    if (const StudyChoice* choice = FindChoice(item.name)) {
-      for (const auto& candidate : choice->candidates) add(candidate.second);
-    }
+std::vector<std::string> StudyPlan::Needs(const StudyRun& run) const { return RunsBehind(*this, PlaceholdersOf(run)); }
+
+std::vector<std::string> StudyPlan::NeedsToTrain(const StudyRun& run) const {
+  std::vector<Placeholder> items = PlaceholdersOf(run.train);
+  for (Placeholder& item : PlaceholdersOf(run.eval)) {
+    if (IsChoice(item)) items.push_back(std::move(item));
   }
-  return needs;
+  return RunsBehind(*this, items);
 }
 
 Status StudyPlan::Check() const {
@@ -232,7 +249,7 @@ std::optional<std::vector<std::string>> UsedRuns(const StudyPlan& plan, const St
   std::vector<std::string> used;
   for (const Placeholder& item : PlaceholdersOf(run)) {
     std::string name = item.kind == "run" ? item.name : "";
-    if ((item.kind == "choice" || item.kind == "best") && plan.FindChoice(item.name) != nullptr) {
+    if (IsChoice(item) && plan.FindChoice(item.name) != nullptr) {
       const auto winner = context.winners.find(item.name);
       if (winner == context.winners.end()) return std::nullopt;
       if (item.kind == "best") name = winner->second;

@@ -72,8 +72,11 @@ struct StudyPlan {
 
   /// Names that are folders and unique, placeholders that exist, no circle. Errors: InvalidArgument naming the run.
   Status Check() const;
-  /// Runs that must be done before `run` can start, in the order of their first mention.
+  /// Runs that must be done before `run` can be measured, in the order of their first mention.
   std::vector<std::string> Needs(const StudyRun& run) const;
+  /// Those of them that it is not trained without: candidates of all its choices, which are recorded before it starts,
+  /// and runs whose folders its training reads.
+  std::vector<std::string> NeedsToTrain(const StudyRun& run) const;
 
   nlohmann::ordered_json ToJson() const;
   /// Errors: Corrupt naming the field.

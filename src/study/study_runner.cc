@@ -1,6 +1,7 @@
-// One thread looks ten times a second: which processes have ended, which runs are ready, what to show. Everything that
-// must survive is on disk before the next step is taken (run_folder.h), so there is nothing to save at the end and a
-// kill at any moment loses what the training itself had not checkpointed.
+// One thread looks ten times a second: which processes have ended, which runs are ready, what to show. A run's training
+// and its evaluation each start when what they need is there, so that a failure stops only what reads its results.
+// Everything that must survive is on disk before the next step is taken (run_folder.h), so there is nothing to save at
+// the end and a kill at any moment loses what the training itself had not checkpointed.
 #include "study/study_runner.h"
 
 #include <fcntl.h>
@@ -148,20 +149,16 @@ class Runner {
     record->train_command = train.empty() ? "" : CommandText(train);
     record->eval_command = CommandText(eval);
     SLUICE_RETURN_IF_ERROR(WriteRunRecord(FolderOf(run), *record));
-    return StartStage(run, fresh && !train.empty(), std::move(*record));
-  }
-
-  Status StartStage(const StudyRun& run, bool training, RunRecord record) {
+    const bool training = fresh && !train.empty();
     const std::string stage = training ? "train" : "eval";
-    SLUICE_ASSIGN_OR_RETURN(auto arguments,
-                            ExpandArguments(state_.plan(), run, training ? run.train : run.eval, state_.context()));
+    std::vector<std::string> arguments = training ? train : eval;
     // Without a checkpoint it starts afresh, with one it goes on.
     if (training) arguments.push_back("--resume");
     const fs::path folder = FolderOf(run);
     SLUICE_ASSIGN_OR_RETURN(
         ChildProcess child,
         ChildProcess::Start(options_.program, arguments, folder / (stage + ".out"), folder / (stage + ".log")));
-    active_.push_back({&run, training, std::move(record), std::move(child)});
+    active_.push_back({&run, training, std::move(*record), std::move(child)});
     return OkStatus();
   }
 
@@ -210,13 +207,15 @@ class Runner {
     SLUICE_RETURN_IF_ERROR(WriteFileAtomic(folder / (stage + ".json"), *output));
     std::error_code ignored;
     fs::remove(folder / (stage + ".out"), ignored);
-    if (ended.training && !InterruptRequested()) return StartStage(run, false, std::move(ended.record));
     if (!ended.training) Say(Summary(run, *output));
-    return Settle(run);
+    SLUICE_RETURN_IF_ERROR(Settle(run));
+    if (const std::string waiting = ended.training ? state_.Waiting(run) : ""; !waiting.empty())
+      Say(fmt::format("{}: trained, not measured yet: {}", run.name, waiting));
+    return OkStatus();
   }
 
   Status Settle(const StudyRun& run) {
-    finished_seconds_ += cost_.run_seconds.contains(run.name) ? cost_.run_seconds.at(run.name) : 0;
+    past_.insert(run.name);
     SLUICE_RETURN_IF_ERROR(state_.Refresh(run.name));
     // A choice that was made now may not be the one that finished runs were made with.
     for (const std::string& name : wanted_) {
@@ -250,11 +249,16 @@ class Runner {
 
   void Show() {
     if (!bar_) return;
-    double seconds = finished_seconds_;
+    const auto cost_of = [this](const std::string& name) {
+      const auto at = cost_.run_seconds.find(name);
+      return at == cost_.run_seconds.end() ? 0.0 : at->second;
+    };
+    double seconds = 0;
+    for (const std::string& name : past_) seconds += cost_of(name);
     std::string note;
     for (const ActiveRun& active : active_) {
       const double share = Fraction(active);
-      if (cost_.run_seconds.contains(active.run->name)) seconds += share * cost_.run_seconds.at(active.run->name);
+      if (!past_.contains(active.run->name)) seconds += share * cost_of(active.run->name);
       note += fmt::format("{}{} {}", note.empty() ? "" : ", ", active.run->name,
                           active.training ? fmt::format("{:.0f} %", 100 * share) : "eval");
     }
@@ -288,7 +292,7 @@ class Runner {
   int jobs_;
   std::vector<ActiveRun> active_;
   std::optional<ProgressBar> bar_;
-  double finished_seconds_ = 0;
+  std::set<std::string> past_;  // runs whose training, or all, has ended
 };
 
 // Runs that the options allow to make again. Errors: Mismatch naming those that they do not.
@@ -316,8 +320,9 @@ StudyOutcome OutcomeOf(const StudyState& state, const std::set<std::string>& wan
       outcome.failed[run.name] = now.reason;
     } else {
       const std::string blocked = state.Blocked(run);
+      const bool trained = now.state == RunState::kTrained && !run.train.empty();
       outcome.missing[run.name] = now.state == RunState::kStale ? now.reason + "; --replace makes it again"
-                                  : !blocked.empty()            ? blocked
+                                  : !blocked.empty()            ? (trained ? "trained, not measured: " : "") + blocked
                                   : wanted.contains(run.name)   ? "not made yet"
                                                                 : kNotAskedFor;
     }

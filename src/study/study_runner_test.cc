@@ -9,6 +9,7 @@
 #include <functional>
 #include <thread>
 
+#include "study/study_summary.h"
 #include "study/study_test_util.h"
 
 namespace sluice {
@@ -92,6 +93,41 @@ TEST_F(StudyRunnerTest, RejectsFailedRunButGoesOn) {
   RunnerOptions options = Options();
   options.retry = true;
   EXPECT_EQ(Run(plan, options).done.size(), 3U);
+}
+
+// Joint points are compared with a model that another run trains: only their evaluation can miss it.
+TEST_F(StudyRunnerTest, Regresses_TrainingBehindTheReferenceOfAFailedRun) {
+  WriteProgram("case $out in */a/*) [ -f $here/mended ] || exit 1;; esac; echo '{}'",
+               "echo '{\"bits_per_token\": 8.5, \"perplexity\": 3.25}'");
+  StudyPlan plan = EmptyPlan();
+  plan.runs = {LearnedRun("a"), LearnedRun("b")};
+  plan.runs[1].eval.insert(plan.runs[1].eval.end(), {"--reference", "{run:a}/codec/reference"});
+  const StudyOutcome outcome = Run(plan);
+  EXPECT_EQ(outcome.failed.size(), 1U);
+  EXPECT_EQ(outcome.missing.at("b"), "trained, not measured: it needs a, which failed");
+  EXPECT_TRUE(std::filesystem::exists(Path("study/runs/b/train.json")));
+  EXPECT_EQ(Calls(), 2U);
+  const auto summary = SummarizeStudy(Path("study"));
+  ASSERT_TRUE(summary.ok()) << summary.status().ToString();
+  EXPECT_EQ(summary->runs[1].reason, "trained, not measured yet");
+  Write("mended", "");
+  RunnerOptions options = Options();
+  options.retry = true;
+  EXPECT_EQ(Run(plan, options).done.size(), 2U);
+  EXPECT_EQ(Calls(), 5U) << "b is not trained again";
+}
+
+TEST_F(StudyRunnerTest, MatchesTrainingBesideTheRunThatItIsComparedWith) {
+  WriteProgram(
+      "case $out in */a/*) for i in $(seq 200); do [ -f $here/study/runs/b/train.json ] && break; sleep 0.05; done;; "
+      "esac; [ -f $here/study/runs/b/train.json ] || [ $out = $here/study/runs/b/codec ] || exit 1; echo '{}'",
+      "echo '{\"bits_per_token\": 8.5, \"perplexity\": 3.25}'");
+  StudyPlan plan = EmptyPlan();
+  plan.runs = {LearnedRun("a"), LearnedRun("b")};
+  plan.runs[1].eval.push_back("{run:a}");
+  EXPECT_EQ(Run(plan).done.size(), 2U);
+  const std::string calls = Read("calls");
+  EXPECT_LT(calls.find("runs/a/codec", calls.find("eval")), calls.find("runs/b/codec", calls.find("eval"))) << calls;
 }
 
 TEST_F(StudyRunnerTest, RejectsFiguresThatAreNotNumbers) {

@@ -101,13 +101,18 @@ Status StudyState::MakeChoices() {
   return OkStatus();
 }
 
-bool StudyState::Ready(const StudyRun& run) const {
-  const std::vector<std::string> needs = plan_->Needs(run);
-  return std::all_of(needs.begin(), needs.end(), [this](const std::string& need) { return Settled(need); }) &&
-         Blocked(run).empty();
+std::string StudyState::Waiting(const StudyRun& run) const {
+  const bool trains = states_.at(run.name).state == RunState::kFresh && !run.train.empty();
+  const std::vector<std::string> needs = trains ? plan_->NeedsToTrain(run) : plan_->Needs(run);
+  if (std::string reason = BlockedBy(run, needs); !reason.empty()) return reason;
+  std::string open;
+  for (const std::string& need : needs) {
+    if (!Settled(need)) open += (open.empty() ? "it waits for " : ", ") + need;
+  }
+  return open;
 }
 
-std::string StudyState::Blocked(const StudyRun& run) const {
+std::string StudyState::BlockedBy(const StudyRun& run, const std::vector<std::string>& needs) const {
   std::vector<std::string> through_choice;
   for (const StudyChoice& choice : plan_->choices) {
     const std::string value = "{choice:" + choice.name + "}", best = "{best:" + choice.name + "}";
@@ -120,7 +125,7 @@ std::string StudyState::Blocked(const StudyRun& run) const {
       for (const auto& candidate : choice.candidates) through_choice.push_back(candidate.second);
     }
   }
-  for (const std::string& need : plan_->Needs(run)) {
+  for (const std::string& need : needs) {
     if (std::find(through_choice.begin(), through_choice.end(), need) != through_choice.end()) continue;
     if (states_.at(need).state == RunState::kFailed) return fmt::format("it needs {}, which failed", need);
     if (std::string reason = Blocked(*plan_->FindRun(need)); !reason.empty()) return reason;

@@ -40,10 +40,12 @@ class StudyState {
   /// SHA-256 of the model's files; empty when the plan names no model.
   std::string model() const;
 
-  /// Whether everything that the run needs is there.
-  bool Ready(const StudyRun& run) const;
-  /// Why the run can never start, given what failed; empty when it can.
-  std::string Blocked(const StudyRun& run) const;
+  /// Whether everything is there that the run's next step needs: its training if it is fresh, else its evaluation.
+  bool Ready(const StudyRun& run) const { return Waiting(run).empty(); }
+  /// Why its next step cannot start now, naming the runs; empty when it can.
+  std::string Waiting(const StudyRun& run) const;
+  /// Why the run can never be measured, given what failed; empty when it can.
+  std::string Blocked(const StudyRun& run) const { return BlockedBy(run, plan_->Needs(run)); }
 
   /// Reads one run's folder again, makes the choices that can be made now, and compares all runs with them.
   Status Refresh(const std::string& run);
@@ -56,6 +58,7 @@ class StudyState {
   Status MakeChoices();
   std::optional<std::string> OriginOf(const std::string& run) const;
   bool Settled(const std::string& run) const;
+  std::string BlockedBy(const StudyRun& run, const std::vector<std::string>& needs) const;
 
   const StudyPlan* plan_ = nullptr;
   std::string version_;

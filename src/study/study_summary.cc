@@ -43,7 +43,10 @@ Result<RunResult> ReadRun(const StudyRun& run, const fs::path& folder) {
     result.reason = fmt::format("{}: {}", failure.stage, failure.message);
     return result;
   }
-  if (!fs::exists(folder / "eval.json")) return result;
+  if (!fs::exists(folder / "eval.json")) {
+    if (fs::exists(folder / "train.json")) result.reason = "trained, not measured yet";
+    return result;
+  }
   SLUICE_ASSIGN_OR_RETURN(result.figures, ReadFigures(folder));
   result.status = "done";
   result.reason.clear();

@@ -88,4 +88,6 @@ Status AsCorrupt(const Status& status, StatusCode code) {
   return status.code() == code ? Corrupt(status.message()) : status;
 }
 
+Status AsArgument(const Status& status) { return status.ok() ? status : InvalidArgument(status.message()); }
+
 }  // namespace sluice

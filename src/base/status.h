@@ -71,6 +71,9 @@ Status TimedOut(std::string message);
 /// from a whole file here.
 Status AsCorrupt(const Status& status, StatusCode code);
 
+/// `status`, but InvalidArgument where it is not Ok: what a caller hands to a writer is an argument, not a file.
+Status AsArgument(const Status& status);
+
 /// A value or the Status that explains its absence. Reading the value of a failed result is a bug (asserted).
 template <typename T>
 class [[nodiscard]] Result {

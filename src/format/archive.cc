@@ -123,8 +123,7 @@ ArchiveWriter::~ArchiveWriter() {
 
 Status ArchiveWriter::Add(uint32_t tokens, std::span<const uint8_t> payload) {
   if (fd_ < 0) return InvalidArgument("the archive is finished, nothing can be added");
-  const Status checked = CheckChunk(header_, tokens, payload.size());
-  if (!checked.ok()) return InvalidArgument(checked.message());
+  SLUICE_RETURN_IF_ERROR(AsArgument(CheckChunk(header_, tokens, payload.size())));
   std::vector<uint8_t> bytes =
       MarkBytes(kChunkMark, tokens, static_cast<uint32_t>(payload.size()), Checksum32(payload), size_);
   bytes.insert(bytes.end(), payload.begin(), payload.end());

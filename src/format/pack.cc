@@ -21,8 +21,6 @@ namespace {
 
 constexpr size_t kTailSize = 8;  // the certificate's size and the checksum
 
-Status AsArgument(const Status& status) { return status.ok() ? status : InvalidArgument(status.message()); }
-
 size_t Aligned(size_t size) { return (size + kPackAlignment - 1) / kPackAlignment * kPackAlignment; }
 
 }  // namespace

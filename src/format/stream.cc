@@ -74,9 +74,6 @@ Status CheckTokenFrame(const StreamHeader& header, uint32_t batch) {
   return OkStatus();
 }
 
-// What a caller hands to the writer is an argument, not a file.
-Status AsArgument(const Status& status) { return status.ok() ? status : InvalidArgument(status.message()); }
-
 uint32_t RollAFrame(uint32_t rolling, uint32_t checksum) {
   return Checksum32({reinterpret_cast<const uint8_t*>(&checksum), sizeof(checksum)}, rolling);
 }

@@ -17,10 +17,6 @@
 namespace sluice {
 namespace {
 
-Status SystemError(std::string_view action, const std::filesystem::path& path) {
-  return IoError(fmt::format("{}: cannot {}: {}", path.string(), action, std::strerror(errno)));
-}
-
 Status WriteAll(int fd, std::span<const uint8_t> bytes, const std::filesystem::path& path) {
   while (!bytes.empty()) {
     const ssize_t written = ::write(fd, bytes.data(), bytes.size());
@@ -42,6 +38,10 @@ void SyncFolder(const std::filesystem::path& folder) {
 }
 
 }  // namespace
+
+Status SystemError(std::string_view action, const std::filesystem::path& path) {
+  return IoError(fmt::format("{}: cannot {}: {}", path.string(), action, std::strerror(errno)));
+}
 
 Result<MappedFile> MappedFile::Open(const std::filesystem::path& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);

@@ -12,6 +12,9 @@
 
 namespace sluice {
 
+/// Io with the reason that errno holds: "PATH: cannot open: No such file or directory", of action "open".
+Status SystemError(std::string_view action, const std::filesystem::path& path);
+
 /// A file mapped read-only. Movable; the bytes live as long as the object.
 class MappedFile {
  public:

@@ -11,7 +11,6 @@
 #include <array>
 #include <cerrno>
 #include <cmath>
-#include <cstring>
 #include <utility>
 
 #include "base/bytes.h"
@@ -25,10 +24,6 @@ constexpr std::array<uint8_t, 4> kMagic = {'S', 'L', 'U', 'A'};
 constexpr uint32_t kChunkMark = 0x4B4E4843;                                          // "CHNK"
 constexpr uint32_t kEndMark = 0x20444E45;                                            // "END "
 constexpr std::array<DType, 3> kSources = {DType::kF32, DType::kF16, DType::kBf16};  // stored as 1, 2, 3
-
-Status SystemError(std::string_view action, const std::filesystem::path& path) {
-  return IoError(fmt::format("{}: cannot {}: {}", path.string(), action, std::strerror(errno)));
-}
 
 std::vector<uint8_t> HeaderBytes(const ArchiveHeader& header) {
   size_t source = 0;

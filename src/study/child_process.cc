@@ -9,9 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
 #include <utility>
+
+#include "base/file.h"
 
 namespace sluice {
 namespace {
@@ -35,8 +35,6 @@ int OpenForOutput(const std::filesystem::path& path) {
   if (::write(STDERR_FILENO, kMessage, sizeof(kMessage) - 1) < 0) _exit(kCannotRun);
   _exit(kCannotRun);
 }
-
-Status SystemError(const std::filesystem::path& path) { return IoError(path.string() + ": " + std::strerror(errno)); }
 
 }  // namespace
 
@@ -67,10 +65,10 @@ Result<ChildProcess> ChildProcess::Start(const std::filesystem::path& program,
   for (std::string& text : texts) list.push_back(text.data());
   list.push_back(nullptr);
   const int out_file = OpenForOutput(out);
-  if (out_file < 0) return SystemError(out);
+  if (out_file < 0) return SystemError("create", out);
   const int err_file = OpenForOutput(err);
   if (err_file < 0) {
-    const Status status = SystemError(err);
+    const Status status = SystemError("create", err);
     ::close(out_file);
     return status;
   }
@@ -78,7 +76,7 @@ Result<ChildProcess> ChildProcess::Start(const std::filesystem::path& program,
   const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
   if (pid == 0) Become(program.c_str(), list.data(), out_file, err_file, parent);
-  const Status forked = pid < 0 ? SystemError(program) : OkStatus();
+  const Status forked = pid < 0 ? SystemError("run", program) : OkStatus();
   ::close(out_file);
   ::close(err_file);
   SLUICE_RETURN_IF_ERROR(forked);

@@ -86,7 +86,8 @@ Result<sluice::HiddenStates> FromC(const sluice_hidden& hidden) {
 sluice_hidden ToC(const sluice::HiddenStates& states) {
   const bool empty = states.values.rows() == 0;
   return {empty ? nullptr : states.values.data(), states.batch, states.tokens,
-          static_cast<uint32_t>(states.values.cols()), static_cast<sluice_source>(sluice::SourceCode(states.source))};
+          static_cast<uint32_t>(states.values.cols()),
+          static_cast<sluice_source>(sluice::HiddenTypeCode(states.source))};
 }
 
 template <typename T>

@@ -3,26 +3,14 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <array>
-
 #include "codec/pack_stream.h"
 #include "plain/plain_codec.h"
 
 namespace sluice {
-namespace {
-
-constexpr std::array<DType, 3> kSources = {DType::kF32, DType::kF16, DType::kBf16};
-
-}  // namespace
 
 Result<DType> SourceOf(int code) {
-  if (code < 1 || code > 3) return InvalidArgument(fmt::format("source {}, expected 1 to 3", code));
-  return kSources[static_cast<size_t>(code - 1)];
-}
-
-int SourceCode(DType source) {
-  return static_cast<int>(std::find(kSources.begin(), kSources.end(), source) - kSources.begin()) + 1;
+  const std::optional<DType> source = HiddenTypeOf(code);
+  return source ? Result<DType>(*source) : InvalidArgument(fmt::format("source {}, expected 1 to 3", code));
 }
 
 Result<AnyCodec> AnyCodec::Open(const std::string& spec) {

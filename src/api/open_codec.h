@@ -12,9 +12,8 @@
 
 namespace sluice {
 
-/// F32, F16, BF16 as the format's 1, 2, 3. Errors: InvalidArgument.
+/// As HiddenTypeOf. Errors: InvalidArgument.
 Result<DType> SourceOf(int code);
-int SourceCode(DType source);
 
 /// A plain codec or one of a pack. Threads: const access from any number of threads.
 class AnyCodec {

@@ -22,9 +22,8 @@ struct TensorShape {
 };
 
 Result<TensorShape> ShapeOf(const TensorView& tensor) {
-  const bool float_type = tensor.dtype == DType::kF32 || tensor.dtype == DType::kF16 || tensor.dtype == DType::kBf16;
   const size_t rank = tensor.shape.size();
-  if (!float_type || (rank != 2 && rank != 3) || tensor.bytes.empty() ||
+  if (!IsHiddenType(tensor.dtype) || (rank != 2 && rank != 3) || tensor.bytes.empty() ||
       tensor.shape.back() > kMaxArchiveChunkElements) {
     return InvalidArgument(
         fmt::format("tensor \"{}\" is {} of {}; hidden states are F32, F16 or BF16 of [T, d] or [B, T, d]", tensor.name,

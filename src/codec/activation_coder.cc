@@ -47,8 +47,6 @@ Result<std::vector<uint8_t>> EncodeToBudget(const ChunkInput& in, const Fidelity
   return best;
 }
 
-bool IsActivationType(DType dtype) { return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBf16; }
-
 std::vector<uint8_t> StoredAs(std::span<const uint8_t> bytes, DType source, DType target, size_t count) {
   if (source == target) return {bytes.begin(), bytes.end()};
   std::vector<uint8_t> out(count * DTypeSize(target));
@@ -85,7 +83,7 @@ DType DecodedType(DType source, const FidelitySpec& spec) {
 Result<std::vector<uint8_t>> EncodeActivations(std::span<const uint8_t> bytes, DType dtype, size_t tokens, size_t width,
                                                const FidelitySpec& spec) {
   SLUICE_RETURN_IF_ERROR(CheckFidelity(spec));
-  if (!IsActivationType(dtype)) return InvalidArgument(fmt::format("{} is not F32, F16 or BF16", DTypeName(dtype)));
+  if (!IsHiddenType(dtype)) return InvalidArgument(fmt::format("{} is not F32, F16 or BF16", DTypeName(dtype)));
   if (tokens == 0 || width == 0 || bytes.size() / DTypeSize(dtype) / width != tokens ||
       bytes.size() != tokens * width * DTypeSize(dtype)) {
     return InvalidArgument(fmt::format("{} bytes do not make {} tokens of {} channels", bytes.size(), tokens, width));
@@ -102,7 +100,7 @@ Result<std::vector<uint8_t>> EncodeActivations(std::span<const uint8_t> bytes, D
 
 Result<std::vector<uint8_t>> DecodeActivations(std::span<const uint8_t> payload, DType dtype, size_t tokens,
                                                size_t width, const FidelitySpec& spec) {
-  if (!IsActivationType(dtype)) return InvalidArgument(fmt::format("{} is not F32, F16 or BF16", DTypeName(dtype)));
+  if (!IsHiddenType(dtype)) return InvalidArgument(fmt::format("{} is not F32, F16 or BF16", DTypeName(dtype)));
   const DType target = DecodedType(dtype, spec);
   ByteReader reader(payload);
   SLUICE_ASSIGN_OR_RETURN(const uint8_t mode, reader.Get<uint8_t>());

@@ -21,17 +21,14 @@ namespace sluice {
 namespace {
 
 constexpr std::array<uint8_t, 4> kMagic = {'S', 'L', 'U', 'A'};
-constexpr uint32_t kChunkMark = 0x4B4E4843;                                          // "CHNK"
-constexpr uint32_t kEndMark = 0x20444E45;                                            // "END "
-constexpr std::array<DType, 3> kSources = {DType::kF32, DType::kF16, DType::kBf16};  // stored as 1, 2, 3
+constexpr uint32_t kChunkMark = 0x4B4E4843;  // "CHNK"
+constexpr uint32_t kEndMark = 0x20444E45;    // "END "
 
 std::vector<uint8_t> HeaderBytes(const ArchiveHeader& header) {
-  size_t source = 0;
-  while (source < kSources.size() && kSources[source] != header.source) ++source;
   ByteWriter writer;
   writer.PutBytes(kMagic);
   writer.Put<uint8_t>(kArchiveVersion);
-  writer.Put<uint8_t>(static_cast<uint8_t>(source + 1));
+  writer.Put<uint8_t>(HiddenTypeCode(header.source));
   writer.Put<uint8_t>(header.fidelity);
   writer.Put<uint8_t>(0);
   writer.Put<uint32_t>(header.width);
@@ -75,11 +72,9 @@ std::vector<uint8_t> MarkBytes(uint32_t mark, uint32_t tokens, uint32_t bytes, u
 }  // namespace
 
 Result<ArchiveWriter> ArchiveWriter::Create(const std::filesystem::path& path, const ArchiveHeader& header) {
-  const Status checked = CheckHeader(header);
+  SLUICE_RETURN_IF_ERROR(AsArgument(CheckHeader(header)));
+  if (!IsHiddenType(header.source)) return InvalidArgument("hidden states are F32, F16 or BF16");
   const std::vector<uint8_t> bytes = HeaderBytes(header);
-  if (!checked.ok() || bytes[5] > kSources.size()) {
-    return InvalidArgument(checked.ok() ? "hidden states are F32, F16 or BF16" : checked.message());
-  }
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (fd < 0) return SystemError("create", path);
   ArchiveWriter writer(fd, header, path);
@@ -177,9 +172,10 @@ Status ArchiveReader::ReadHeader() {
   const uint8_t* at = bytes_.data();
   if (Checksum32(bytes_.first(kArchiveHeaderSize - 4)) != LoadLe<uint32_t>(at + 36))
     return Corrupt("its checksum does not match");
-  if (at[5] == 0 || at[5] > kSources.size()) return Unsupported(fmt::format("source type {}", at[5]));
+  const std::optional<DType> source = HiddenTypeOf(at[5]);
+  if (!source) return Unsupported(fmt::format("source type {}", at[5]));
   if (at[7] != 0 || LoadLe<uint64_t>(at + 28) != 0) return Unsupported("reserved bytes are not zero");
-  header_ = {kSources[at[5] - 1], at[6], LoadLe<uint32_t>(at + 8), LoadLe<uint64_t>(at + 12), LoadLe<double>(at + 20)};
+  header_ = {*source, at[6], LoadLe<uint32_t>(at + 8), LoadLe<uint64_t>(at + 12), LoadLe<double>(at + 20)};
   return CheckHeader(header_);
 }
 

@@ -36,6 +36,9 @@ constexpr std::array<DTypeInfo, 15> kDTypes = {{{"BOOL", 1},
                                                 {"I64", 8},
                                                 {"F64", 8}}};
 
+// In the order of their codes, which begin at 1.
+constexpr std::array<DType, 3> kHiddenTypes = {DType::kF32, DType::kF16, DType::kBf16};
+
 template <typename T, typename Convert>
 std::vector<float> Widen(std::span<const uint8_t> bytes, Convert convert) {
   std::vector<float> values(bytes.size() / sizeof(T));
@@ -82,6 +85,20 @@ std::optional<DType> ParseDType(std::string_view name) {
     if (kDTypes[i].name == name) return static_cast<DType>(i);
   }
   return std::nullopt;
+}
+
+bool IsHiddenType(DType dtype) { return HiddenTypeCode(dtype) != 0; }
+
+uint8_t HiddenTypeCode(DType dtype) {
+  for (size_t i = 0; i < kHiddenTypes.size(); ++i) {
+    if (kHiddenTypes[i] == dtype) return static_cast<uint8_t>(i + 1);
+  }
+  return 0;
+}
+
+std::optional<DType> HiddenTypeOf(int code) {
+  if (code < 1 || code > static_cast<int>(kHiddenTypes.size())) return std::nullopt;
+  return kHiddenTypes[static_cast<size_t>(code - 1)];
 }
 
 std::string ShapeString(std::span<const uint64_t> shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }

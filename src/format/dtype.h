@@ -38,6 +38,14 @@ size_t DTypeSize(DType dtype);
 /// Inverse of DTypeName; nothing for an unknown name.
 std::optional<DType> ParseDType(std::string_view name);
 
+/// Whether hidden states may be stored as this type: F32, F16 or BF16.
+bool IsHiddenType(DType dtype);
+/// What stands for a type of hidden states in streams, archives and the library: 1, 2, 3 in the order above; 0 for
+/// other types.
+uint8_t HiddenTypeCode(DType dtype);
+/// Inverse of HiddenTypeCode; nothing for 0 and unknown codes.
+std::optional<DType> HiddenTypeOf(int code);
+
 /// One tensor, its bytes borrowed from the file (or buffer) that it was found in. Data: row-major, little-endian.
 struct TensorView {
   std::string name;

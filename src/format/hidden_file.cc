@@ -12,8 +12,6 @@
 namespace sluice {
 namespace {
 
-bool IsHiddenType(DType dtype) { return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBf16; }
-
 bool IsHidden(const TensorView& tensor) {
   return IsHiddenType(tensor.dtype) && (tensor.shape.size() == 2 || tensor.shape.size() == 3);
 }

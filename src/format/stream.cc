@@ -17,7 +17,6 @@ namespace {
 
 constexpr std::array<uint8_t, 4> kMagic = {'S', 'L', 'U', 'C'};
 constexpr uint16_t kKnownFlags = kFreshFrames | kResidual | kSideTokens | kSingle | kIdsInStream;
-constexpr std::array<DType, 3> kSources = {DType::kF32, DType::kF16, DType::kBf16};  // stored as 1, 2, 3
 constexpr int kSectionShift = 4;
 constexpr uint8_t kTypeMask = 15;
 constexpr int kSourceShift = 4;  // of byte 5, whose low bits are the kind
@@ -83,12 +82,11 @@ uint32_t StoredChecksum(uint32_t stream_checksum, std::span<const uint8_t> heade
 }
 
 std::vector<uint8_t> HeaderBytes(const StreamHeader& header) {
-  size_t source = 0;
-  while (source < kSources.size() && kSources[source] != header.source) ++source;
   ByteWriter writer;
   writer.PutBytes(kMagic);
   writer.Put<uint8_t>(kStreamVersion);
-  writer.Put<uint8_t>(static_cast<uint8_t>(static_cast<size_t>(header.kind) | (source + 1) << kSourceShift));
+  writer.Put<uint8_t>(
+      static_cast<uint8_t>(static_cast<int>(header.kind) | HiddenTypeCode(header.source) << kSourceShift));
   writer.Put<uint16_t>(header.flags);
   writer.Put<uint64_t>(header.model_id);
   writer.Put<uint64_t>(header.codec_id);
@@ -123,7 +121,7 @@ Status Frame::Verify(IntegerPieces integers) const {
 
 Result<StreamWriter> StreamWriter::ToMemory(const StreamHeader& header) {
   SLUICE_RETURN_IF_ERROR(AsArgument(CheckHeader(header)));
-  if (header.source != DType::kF32 && header.source != DType::kF16 && header.source != DType::kBf16) {
+  if (!IsHiddenType(header.source)) {
     return InvalidArgument(fmt::format("source {}, expected F32, F16 or BF16", DTypeName(header.source)));
   }
   StreamWriter writer(header, std::nullopt);
@@ -273,9 +271,10 @@ Status StreamReader::ReadHeader() {
              .precision_bits = at[30],
              .threads = at[31],
              .profile = LoadLe<uint32_t>(at + 32)};
-  const size_t source = at[5] >> kSourceShift;
-  if (source == 0 || source > kSources.size()) return Unsupported(fmt::format("source type {}", source));
-  header_.source = kSources[source - 1];
+  const int code = at[5] >> kSourceShift;
+  const std::optional<DType> source = HiddenTypeOf(code);
+  if (!source) return Unsupported(fmt::format("source type {}", code));
+  header_.source = *source;
   offset_ = kStreamHeaderSize;
   return CheckHeader(header_);
 }

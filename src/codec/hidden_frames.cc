@@ -9,6 +9,10 @@
 
 namespace sluice {
 
+HiddenStreamStats StatsOf(const HiddenStates& hidden, uint64_t bytes) {
+  return {bytes, hidden.batch * hidden.tokens, static_cast<uint32_t>(hidden.values.cols())};
+}
+
 Result<uint64_t> FrameTokens(const HiddenStates& hidden, uint32_t chunk_tokens) {
   if (hidden.batch == 0 || hidden.batch > kMaxFrameBatch) {
     return InvalidArgument(fmt::format("a batch of {} rows, expected 1 to {}", hidden.batch, kMaxFrameBatch));

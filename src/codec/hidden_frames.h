@@ -24,6 +24,9 @@ struct HiddenStreamStats {
   }
 };
 
+/// Of a stream of `bytes` bytes that holds `hidden`.
+HiddenStreamStats StatsOf(const HiddenStates& hidden, uint64_t bytes);
+
 // A batch of hidden states is cut along its tokens: each frame holds the same tokens of all rows.
 
 /// Tokens of each row for a frame: as many as were asked for, unless the batch is so wide that a frame cannot hold

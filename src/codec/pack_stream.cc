@@ -57,10 +57,6 @@ class FrameCollector {
   std::vector<Matrix<float>> frames_;
 };
 
-HiddenStreamStats StatsOf(const HiddenStates& hidden, uint64_t bytes) {
-  return {bytes, hidden.batch * hidden.tokens, static_cast<uint32_t>(hidden.values.cols())};
-}
-
 /// The ids of tokens [begin, begin + count) of every row.
 std::vector<int32_t> CutIds(std::span<const int32_t> ids, uint64_t batch, uint64_t begin, uint64_t count) {
   std::vector<int32_t> cut;

@@ -43,10 +43,6 @@ Result<HiddenStates> Shape(std::span<const uint8_t> stream, const HiddenCodec& c
   return hidden;
 }
 
-HiddenStreamStats StatsOf(const HiddenStates& hidden, uint64_t bytes) {
-  return {bytes, hidden.batch * hidden.tokens, static_cast<uint32_t>(hidden.values.cols())};
-}
-
 }  // namespace
 
 StreamHeader PlainStreamHeader(const HiddenCodec& codec, const HiddenStates& hidden) {

@@ -41,6 +41,13 @@ Result<Pem> ReadPem(const TrustOptions& options) {
 
 void SilentLog(gpr_log_func_args*) {}
 
+// A path that cannot be looked at is an error, not a file that is missing.
+Result<bool> Exists(const std::filesystem::path& path) {
+  std::error_code error;
+  const bool there = std::filesystem::exists(path, error);
+  return error ? Result<bool>(IoError(fmt::format("{}: {}", path.string(), error.message()))) : there;
+}
+
 /// False for loopback and for what --no-tls allows.
 Result<bool> NeedsTls(const TrustOptions& options, std::string_view address, std::string_view what) {
   if (!options.certificate.empty() || !options.authority.empty()) return true;
@@ -62,11 +69,13 @@ void PrepareGrpc() {
 Result<TrustOptions> TrustFromFolder(const std::filesystem::path& folder) {
   TrustOptions options{folder / "node.pem", folder / "node.key", folder / "ca.pem", "", false};
   for (const auto& path : {options.certificate, options.key, options.authority}) {
-    if (!std::filesystem::exists(path)) {
+    SLUICE_ASSIGN_OR_RETURN(const bool there, Exists(path));
+    if (!there) {
       return IoError(fmt::format("{}: does not exist; `sluice keys` makes such folders", path.string()));
     }
   }
-  if (std::filesystem::exists(folder / "token")) {
+  SLUICE_ASSIGN_OR_RETURN(const bool has_token, Exists(folder / "token"));
+  if (has_token) {
     SLUICE_ASSIGN_OR_RETURN(options.token, ReadToken(folder / "token"));
   }
   return options;

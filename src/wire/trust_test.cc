@@ -85,6 +85,12 @@ TEST_F(TrustTest, RejectsFilesThatAreNotKeys) {
   EXPECT_FALSE(SameToken("abc", ""));
 }
 
+TEST_F(TrustTest, Regresses_FolderOfKeysThatCannotBeLookedAt) {
+  const Status status = TrustFromFolder(folder_ / std::string(300, 'x')).status();
+  EXPECT_EQ(status.code(), StatusCode::kIo);
+  EXPECT_NE(status.message().find("too long"), std::string::npos) << status.message();
+}
+
 TEST_F(TrustTest, RejectsOpenAddressesWithoutKeys) {
   for (const char* address : {"127.0.0.1:1", "127.9.9.9:65535", "localhost:80", "[::1]:7"}) {
     EXPECT_TRUE(*IsLoopback(address)) << address;

@@ -13,6 +13,8 @@
 #include <stdexcept>
 #include <thread>
 
+#include "base/clock.h"
+
 namespace sluice {
 namespace {
 
@@ -103,11 +105,10 @@ std::string RunningProgram::ErrSoFar() const { return ContentsSoFar(err_.get());
 
 Outcome RunningProgram::Wait() {
   Outcome outcome;
-  const auto start = std::chrono::steady_clock::now();
-  const std::chrono::duration<double> limit(options_.timeout_seconds);
+  const Clock::time_point start = Clock::now();
   while (!Ended()) {
     std::this_thread::sleep_for(kPollInterval);
-    if (!outcome.timed_out && std::chrono::steady_clock::now() - start > limit) {
+    if (!outcome.timed_out && SecondsSince(start) > options_.timeout_seconds) {
       outcome.timed_out = true;
       Send(SIGKILL);
     }

@@ -4,9 +4,12 @@
 #include <grpcpp/server_builder.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cmath>
+#include <functional>
 #include <thread>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "codec/certified_sample.h"
 #include "wire/handshake.h"
@@ -94,19 +97,119 @@ class LateWelcome final : public wire::Link::Service {
   }
 };
 
+// A server of any service, on loopback.
+struct RawServer {
+  explicit RawServer(grpc::Service& service) {
+    grpc::ServerBuilder builder;
+    int port = 0;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+    builder.RegisterService(&service);
+    server = builder.BuildAndStart();
+    address = "127.0.0.1:" + std::to_string(port);
+  }
+
+  std::unique_ptr<grpc::Server> server;
+  std::string address;
+};
+
 TEST(HeadSessionTest, CostsNoRoundTripBeforeTheFirstFrame) {
   LateWelcome node;
-  int port = 0;
-  grpc::ServerBuilder builder;
-  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
-  builder.RegisterService(&node);
-  const auto server = builder.BuildAndStart();
+  const RawServer server(node);
   const HeadRequest request = RequestOf(8, 5);  // one chunk
-  const auto outcome =
-      TestHead::Connect(2, "fp32", "127.0.0.1:" + std::to_string(port)).head->Generate(request, nullptr);
+  const auto outcome = TestHead::Connect(2, "fp32", server.address).head->Generate(request, nullptr);
   ASSERT_TRUE(outcome.ok()) << outcome.status().ToString();
   EXPECT_TRUE(outcome->stopped);
   EXPECT_EQ(outcome->resumes, 0U);
+}
+
+// A node that answers every frame with token 1, whatever the time, and leaves the end of a session to `last`.
+class Answers final : public wire::Link::Service {
+ public:
+  using Stream = grpc::ServerReaderWriter<wire::Reply, wire::Request>;
+  using Last = std::function<grpc::Status(grpc::ServerContext& context, Stream& stream)>;
+
+  /// `most`: of frames that are answered, in all sessions, before the rest is left to `last`.
+  Answers(uint64_t most, Last last) : most_(most), last_(std::move(last)) {}
+
+  grpc::Status Session(grpc::ServerContext* context, Stream* stream) override {
+    ++sessions;
+    wire::Request request;
+    wire::Reply welcome;
+    welcome.mutable_welcome()->set_window(4);
+    if (!stream->Read(&request)) return {grpc::StatusCode::INTERNAL, "no Hello"};
+    stream->Write(welcome);
+    while (answered_ < most_ && stream->Read(&request)) {
+      ++answered_;
+      wire::Reply reply;
+      reply.mutable_ack()->set_sequence(request.frame().sequence());
+      reply.mutable_ack()->set_sampled(request.frame().sample());
+      if (request.frame().sample()) reply.mutable_ack()->set_token(1);
+      stream->Write(reply);
+    }
+    return last_(*context, *stream);
+  }
+
+  std::atomic<int> sessions = 0;
+
+ private:
+  std::atomic<uint64_t> answered_ = 0;
+  uint64_t most_;
+  Last last_;
+};
+
+// A prompt of one chunk and as many tokens.
+HeadRequest ShortRequest(uint64_t tokens) {
+  HeadRequest request = RequestOf(8, 5);
+  request.max_new_tokens = tokens;
+  return request;
+}
+
+TEST(HeadSessionTest, RegressesAReplayOfASessionThatIsDone) {
+  Answers node(UINT64_MAX, [](auto&, auto&) { return grpc::Status(grpc::StatusCode::UNAVAILABLE, "it fell over"); });
+  const RawServer server(node);
+  TestHead test = TestHead::Connect(2, "fp32", server.address, {}, /*retry_seconds=*/2);
+  const auto outcome = test.head->Generate(ShortRequest(5), nullptr);
+  ASSERT_TRUE(outcome.ok()) << outcome.status().ToString();
+  EXPECT_EQ(IdsOf(*outcome), std::vector<int64_t>(5, 1));
+  EXPECT_EQ(node.sessions, 1);
+  EXPECT_EQ(outcome->resumes, 0U);
+}
+
+TEST(HeadSessionTest, RegressesTheWaitForAReplayThatNobodyNeeds) {
+  // The stream is lost with the last answer, and the one that replaces it answers nothing.
+  std::atomic<bool> lost = false;
+  Answers node(2, [&](grpc::ServerContext& context, Answers::Stream&) {
+    if (!lost.exchange(true)) return grpc::Status(grpc::StatusCode::UNAVAILABLE, "it fell over");
+    while (!context.IsCancelled()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    return grpc::Status::CANCELLED;
+  });
+  const RawServer server(node);
+  TestHead test = TestHead::Connect(2, "fp32", server.address, {}, /*retry_seconds=*/3, /*stall_seconds=*/3);
+  const auto start = Clock::now();
+  size_t seen = 0;
+  const auto outcome = test.head->Generate(ShortRequest(2), [&](const SampledToken&) {
+    const bool last = ++seen == 2;
+    while (last && node.sessions < 2 && SecondsSince(start) < 1) std::this_thread::yield();  // until the replay begins
+    return true;
+  });
+  ASSERT_TRUE(outcome.ok()) << outcome.status().ToString();
+  EXPECT_EQ(outcome->tokens.size(), 2U);
+  EXPECT_LT(SecondsSince(start), 2.5);
+}
+
+TEST(HeadSessionTest, RegressesTheEndlessWaitForTheEndOfASession) {
+  Answers node(UINT64_MAX, [](grpc::ServerContext& context, Answers::Stream&) {
+    const auto start = Clock::now();
+    while (!context.IsCancelled() && SecondsSince(start) < 5)
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    return grpc::Status::OK;
+  });
+  const RawServer server(node);
+  TestHead test = TestHead::Connect(2, "fp32", server.address, {}, /*retry_seconds=*/0, /*stall_seconds=*/0.5);
+  const auto start = Clock::now();
+  const auto outcome = test.head->Generate(ShortRequest(3), nullptr);
+  ASSERT_TRUE(outcome.ok()) << outcome.status().ToString();
+  EXPECT_LT(SecondsSince(start), 3);
 }
 
 TEST(HeadSessionTest, MatchesGreedyTokensAndGivesTheirProbabilities) {

@@ -1,6 +1,6 @@
 // A thin skin over gRPC's blocking stream. What it adds is an end to every wait: gRPC would sit out a peer that is
-// reachable and silent. An alarm is set while an Ack is owed, and cancels the stream; the reason is kept, since gRPC
-// itself only says "cancelled".
+// reachable and silent. An alarm is set while an Ack or the end is owed, and cancels the stream; the reason is kept,
+// since gRPC itself only says "cancelled".
 #include "wire/link_stream.h"
 
 #include <fmt/format.h>
@@ -94,7 +94,7 @@ Status LinkStream::WaitWelcome() {
     const std::lock_guard<std::mutex> lock(alarm_mutex_);
     welcomed_ = true;
     alarm_.Drop();
-    if (read) WatchAcks();
+    if (read) WatchPeer();
   }
   if (!read) {
     const Status status = Finish();
@@ -120,15 +120,16 @@ void LinkStream::Owe(int change) {
   const std::lock_guard<std::mutex> lock(alarm_mutex_);
   owed_ += change;
   if (!welcomed_ || (change > 0 && owed_ > change)) return;
-  WatchAcks();
+  WatchPeer();
 }
 
-void LinkStream::WatchAcks() {
+void LinkStream::WatchPeer() {
   alarm_.Drop();
-  if (owed_ <= 0) return;
+  if (owed_ <= 0 && !done_) return;
   const double seconds = patience_.stall_seconds;
-  alarm_ = watchdog_.After(seconds, [this, seconds] {
-    Cancel(Unavailable(fmt::format("{}: a frame was not acknowledged for {:g} s", peer_.target(), seconds)));
+  const char* missing = owed_ > 0 ? "a frame was not acknowledged" : "the stream was not ended";
+  alarm_ = watchdog_.After(seconds, [this, seconds, missing] {
+    Cancel(Unavailable(fmt::format("{}: {} for {:g} s", peer_.target(), missing, seconds)));
   });
 }
 
@@ -140,7 +141,14 @@ Status LinkStream::Send(const wire::Frame& frame) {
   return Unavailable(peer_.target() + ": the stream broke while a frame was sent");
 }
 
-void LinkStream::Done() { stream_->WritesDone(); }
+void LinkStream::Done() {
+  {
+    const std::lock_guard<std::mutex> lock(alarm_mutex_);
+    done_ = true;
+    if (welcomed_ && owed_ <= 0) WatchPeer();
+  }
+  stream_->WritesDone();
+}
 
 Result<std::optional<wire::Ack>> LinkStream::Receive() {
   wire::Reply reply;

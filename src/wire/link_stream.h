@@ -38,7 +38,7 @@ class LinkPeer {
 
 struct StreamPatience {
   double handshake_seconds = 10;  ///< to connect and agree
-  double stall_seconds = 20;      ///< for an Ack, while one is owed
+  double stall_seconds = 20;      ///< for an Ack, while one is owed, and for the end of the stream after Done
 };
 
 /// The sending side of one stream: one attempt at a session. Errors of all calls: what the peer says, as FromGrpc; what
@@ -73,7 +73,7 @@ class LinkStream {
   void Start(const wire::Hello& hello);
   Status Finish();
   void Owe(int change);
-  void WatchAcks();
+  void WatchPeer();
 
   const LinkPeer& peer_;
   StreamPatience patience_;
@@ -89,6 +89,7 @@ class LinkStream {
   Watchdog::Alarm alarm_;
   int owed_ = 0;
   bool welcomed_ = false;
+  bool done_ = false;
 };
 
 }  // namespace sluice

@@ -5,6 +5,9 @@
 //
 // A single thread sends (Pump), a second one receives while an attempt lasts. The first frame does not wait for the
 // Welcome: it saves every session a round trip, and a node that refuses the Hello never looks at what follows it.
+//
+// A session whose last frame is acknowledged has all that it came for. What happens to its stream from then on is worth
+// a line in the log, and never a replay.
 #include "wire/replay_link.h"
 
 #include <fmt/format.h>
@@ -81,12 +84,18 @@ Result<wire::Ack> ReplayLink::WaitAck(uint64_t sequence) {
   return *failed_;
 }
 
+bool ReplayLink::Finished() const { return closing_ && acks_.size() == frames_.size(); }
+
 Status ReplayLink::Close() {
+  bool lost;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     closing_ = true;
+    // A stream that is broken, or that repeats what has been answered, has nothing left to give.
+    lost = Finished() && (broken_ || acked_ < frames_.size());
     changed_.notify_all();
   }
+  if (lost) Abandon(Unavailable(peer_.target() + ": the stream was lost after the last answer"));
   Wait([&] { return ended_; });
   const std::lock_guard<std::mutex> lock(mutex_);
   return failed_.value_or(OkStatus());
@@ -136,11 +145,12 @@ bool ReplayLink::WaitToRetry(const Status& status, uint32_t attempt) {
   if (failed_) return false;
   const bool late = options_.deadline_seconds > 0 && SecondsLeft() <= 0;
   const double without = SecondsSince(progress_);
-  if (late || !MayRetry(status) || without > options_.retry_seconds) {
+  const bool retry = MayRetry(status) && !Finished();
+  if (late || !retry || without > options_.retry_seconds) {
     failed_ = late ? TimedOut(fmt::format("the session's {:g} s are over; last: {}", options_.deadline_seconds,
                                           status.message()))
                    : status;
-    if (!late && MayRetry(status)) {
+    if (!late && retry) {
       failed_ = status.WithContext(fmt::format("given up after {:.0f} s without progress", without));
     }
     changed_.notify_all();

@@ -48,7 +48,8 @@ class ReplayLink {
   /// Errors: what ended the session: a refusal; Unavailable when trying again did not help; Mismatch when a replay gave
   /// another token, naming the first; TimedOut.
   Result<wire::Ack> WaitAck(uint64_t sequence);
-  /// No frame will follow: waits until all are acknowledged and the stream has ended. Errors: as WaitAck.
+  /// No frame will follow: waits until all are acknowledged and the stream has ended. Once all are, nothing is sent
+  /// again: a fault, or no end within stall_seconds, is reported. Errors: as WaitAck.
   Status Close();
   /// Ends the session now: waiting calls return with `why`.
   void Abandon(Status why);
@@ -72,6 +73,7 @@ class ReplayLink {
   void Wait(const std::function<bool()>& ready);
   bool WaitToRetry(const Status& status, uint32_t attempt);
   void Fail(Status status);
+  bool Finished() const;  // under the lock
   double SecondsLeft() const;
 
   const LinkPeer& peer_;

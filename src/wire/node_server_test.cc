@@ -338,6 +338,27 @@ TEST_F(NodeServerTest, RejectsNewSessionsWhileItDrainsAndFinishesTheOld) {
   EXPECT_EQ(IdsOf(*outcome), TinyNetwork::Uncut(request));
 }
 
+TEST(NodeIdleTest, RegressesSilenceAfterAFrameThatTookLong) {
+  SlowNetwork slow(3, 6, /*seconds=*/0.9);
+  StageQueue queue(slow);
+  WireMetrics metrics;
+  const WireLog log;
+  NodeOptions options{.listen = "127.0.0.1:0"};
+  options.limits.idle_seconds = 0.3;
+  options.limits.session_seconds = 5;
+  const auto node = NodeServer::Start(slow, queue, TinyNetwork::Codec("fp32", 3), nullptr, options, metrics, log);
+  ASSERT_TRUE(node.ok()) << node.status().ToString();
+  const auto codec = TinyNetwork::Codec("fp32", 3);
+  LinkSender sender = *LinkSender::Make(*codec);
+  RawClient client((*node)->address());
+  client.Say(SoundHello());
+  ASSERT_TRUE(client.Read().has_welcome());
+  client.Send(SoundFrame(sender, 0, 4));
+  ASSERT_TRUE(client.Read().has_ack()) << "silence while an answer is owed";
+  const Status ended = client.End();
+  EXPECT_NE(ended.message().find("nothing came for 0.3 s"), std::string::npos) << ended.ToString();
+}
+
 TEST(NodeRoleTest, RejectsLayersThatDoNotFitTheRole) {
   TinyNetwork tail(3, 6), middle(2, 4);
   StageQueue tail_queue(tail), middle_queue(middle);

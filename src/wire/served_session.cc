@@ -145,13 +145,13 @@ Status ServedSession::Serve() {
   std::thread acks;
   if (next_) acks = std::thread([this] { ReturnAcks(); });
   Status status = ReadFrames();
-  idle_.Drop();
   if (!status.ok()) End(status);
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     reading_ = false;
     changed_.notify_all();
   }
+  DropIdle();
   answers.join();
   if (acks.joinable()) acks.join();
   deadline_.Drop();
@@ -160,26 +160,33 @@ Status ServedSession::Serve() {
   return ended();
 }
 
+bool ServedSession::MayWait() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return owed_ > 0 || !reading_;
+}
+
+// While the node owes an answer, the peer has a reason to be silent: a frame drops the alarm, and the Ack that leaves
+// nothing owed sets it again.
 void ServedSession::WatchIdle() {
+  const std::lock_guard<std::mutex> lock(idle_mutex_);
+  idle_.Drop();
+  if (MayWait()) return;
   idle_ = node_.watchdog->After(node_.limits.idle_seconds, [this] {
-    bool owed;
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      owed = owed_ > 0;
-    }
-    // While the node owes an answer, the peer has a reason to be silent; the next frame sets the alarm again.
-    if (!owed) End(Unavailable(fmt::format("nothing came for {:g} s", node_.limits.idle_seconds)));
+    if (!MayWait()) End(Unavailable(fmt::format("nothing came for {:g} s", node_.limits.idle_seconds)));
   });
+}
+
+void ServedSession::DropIdle() {
+  const std::lock_guard<std::mutex> lock(idle_mutex_);
+  idle_.Drop();
 }
 
 Status ServedSession::ReadFrames() {
   wire::Request request;
   WatchIdle();
   while (stream_.Read(&request)) {
-    idle_.Drop();
     if (!request.has_frame()) return InvalidArgument("a message after the Hello is not a frame");
     SLUICE_RETURN_IF_ERROR(TakeFrame(std::move(*request.mutable_frame())));
-    WatchIdle();
   }
   if (context_.IsCancelled()) return Interrupted("the peer ended the stream");
   return OkStatus();
@@ -211,6 +218,7 @@ Status ServedSession::CheckFrame(const wire::Frame& frame) {
 Status ServedSession::TakeFrame(wire::Frame frame) {
   SLUICE_RETURN_IF_ERROR(ended());
   SLUICE_RETURN_IF_ERROR(CheckFrame(frame));
+  DropIdle();  // the frame is owed by now, so that no Ack before it sets the alarm again
   ++frames_;
   positions_ += frame.tokens();
   const auto start = Clock::now();
@@ -279,11 +287,17 @@ Status ServedSession::AnswerToken(const Pending& pending, const StageResult& res
     ack.set_log_probability(result.token->log_probability);
     ack.set_stop(std::find(hello_.stop().begin(), hello_.stop().end(), result.token->id) != hello_.stop().end());
   }
+  return SendAck(reply);
+}
+
+Status ServedSession::SendAck(const wire::Reply& reply) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     --owed_;
   }
-  return Write(reply);
+  SLUICE_RETURN_IF_ERROR(Write(reply));
+  WatchIdle();
+  return OkStatus();
 }
 
 Status ServedSession::SendOn(Pending pending, const StageResult& result) {
@@ -337,11 +351,10 @@ Status ServedSession::ReturnAck(wire::Ack ack) {
     ack.set_decode_us(ack.decode_us() + Microseconds(own.decode_seconds));
     ack.set_compute_us(ack.compute_us() + Microseconds(own.compute_seconds));
     sent_on_.pop_front();
-    --owed_;
   }
   wire::Reply reply;
   *reply.mutable_ack() = std::move(ack);
-  return Write(reply);
+  return SendAck(reply);
 }
 
 Status ServedSession::Write(const wire::Reply& reply) {

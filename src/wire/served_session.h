@@ -96,12 +96,15 @@ class ServedSession {
   Status SendOn(Pending pending, const StageResult& result);
   void ReturnAcks();
   Status ReturnAck(wire::Ack ack);
+  Status SendAck(const wire::Reply& reply);
   Status Write(const wire::Reply& reply);
   void WriteFailure();
 
   void End(Status why);
   Status ended() const;
+  bool MayWait() const;
   void WatchIdle();
+  void DropIdle();
 
   const NodeParts& node_;
   grpc::ServerContext& context_;
@@ -127,7 +130,8 @@ class ServedSession {
   std::optional<Status> ended_;
   std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
   std::mutex write_mutex_;
-  Watchdog::Alarm idle_;
+  std::mutex idle_mutex_;  // never taken by an alarm
+  Watchdog::Alarm idle_;   // set while nothing is owed, from the last frame or Ack on
   Watchdog::Alarm deadline_;
 };
 

@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <cmath>
 #include <random>
+#include <thread>
+
+#include "base/clock.h"
 
 namespace sluice {
 namespace {
@@ -110,6 +113,12 @@ Result<Matrix<float>> TinyNetwork::Run(StageState& state, MatrixView<const float
 }
 
 Result<std::vector<float>> TinyNetwork::Logits(std::span<const float> hidden) { return Product(embedding_, hidden); }
+
+Result<Matrix<float>> SlowNetwork::Run(StageState& state, MatrixView<const float> hidden) {
+  ++runs_;
+  std::this_thread::sleep_for(DurationOf(seconds_));
+  return network_.Run(state, hidden);
+}
 
 std::unique_ptr<LinkCodec> TinyNetwork::Codec(const std::string& spec, uint32_t cut, uint32_t seed) {
   auto codec = OpenLinkCodec(spec, {TinyNetwork(0, 0, seed).info().model, kWidth, cut});

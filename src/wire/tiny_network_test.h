@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -40,6 +41,30 @@ class TinyNetwork final : public StageRunner {
   StageInfo info_;
   std::vector<std::vector<float>> weights_, memories_;  // of each layer, [d * d]
   std::vector<float> embedding_;                        // [V * d]
+};
+
+/// A TinyNetwork that takes its time over each run.
+class SlowNetwork final : public StageRunner {
+ public:
+  SlowNetwork(uint32_t begin, uint32_t end, double seconds) : network_(begin, end), seconds_(seconds) {}
+
+  const StageInfo& info() const override { return network_.info(); }
+  Result<std::unique_ptr<StageState>> NewState(uint64_t positions) override { return network_.NewState(positions); }
+  Result<std::unique_ptr<TokenSampler>> NewSampler(const SamplingChoice& choice) override {
+    return network_.NewSampler(choice);
+  }
+  Result<Matrix<float>> Embed(StageState& state, std::span<const int64_t> tokens) override {
+    return network_.Embed(state, tokens);
+  }
+  Result<Matrix<float>> Run(StageState& state, MatrixView<const float> hidden) override;
+  Result<std::vector<float>> Logits(std::span<const float> hidden) override { return network_.Logits(hidden); }
+
+  int runs() const { return runs_; }
+
+ private:
+  TinyNetwork network_;
+  double seconds_;
+  std::atomic<int> runs_ = 0;
 };
 
 /// A prompt of `length` tokens and a seeded sampling.

@@ -117,9 +117,14 @@ Status Head::Prefill(Session& session, const HeadRequest& request) {
   const auto wait = [&] { return sending.valid() ? sending.get() : OkStatus(); };
   const size_t total = request.prompt.size();
   for (size_t begin = 0; begin < total;) {
-    if (request.give_up && request.give_up()) {
+    // What ends the session, its deadline above all, ends the work on a long prompt too.
+    Status ended = session.link->ended();
+    if (ended.ok() && request.give_up && request.give_up()) {
+      ended = Interrupted("the session was stopped while its prompt was sent");
+    }
+    if (!ended.ok()) {
       (void)wait();
-      return Interrupted("the session was stopped while its prompt was sent");
+      return ended;
     }
     const size_t end = std::min<size_t>(total, begin + request.chunk_tokens);
     const auto at = [&](size_t i) { return request.prompt.begin() + static_cast<std::ptrdiff_t>(i); };

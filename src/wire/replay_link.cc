@@ -36,11 +36,20 @@ ReplayLink::ReplayLink(const LinkPeer& peer, wire::Hello hello, ReplayOptions op
       metrics_(metrics),
       log_(log),
       watchdog_(watchdog),
+      deadline_(options_.deadline_seconds > 0
+                    ? watchdog_.After(options_.deadline_seconds, [this] { Abandon(TimeOver()); })
+                    : Watchdog::Alarm()),
       pump_([this] { Pump(); }) {}
 
 ReplayLink::~ReplayLink() {
   Abandon(Interrupted("the session was abandoned"));
   pump_.join();
+}
+
+Status ReplayLink::TimeOver() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return TimedOut(fmt::format("the session's {:g} s are over{}", options_.deadline_seconds,
+                              lost_.ok() ? "" : "; last: " + lost_.message()));
 }
 
 double ReplayLink::SecondsLeft() const { return options_.deadline_seconds - SecondsSince(start_); }
@@ -109,6 +118,11 @@ void ReplayLink::Abandon(Status why) {
   changed_.notify_all();
 }
 
+Status ReplayLink::ended() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return failed_.value_or(OkStatus());
+}
+
 uint32_t ReplayLink::resumes() const {
   const std::lock_guard<std::mutex> lock(mutex_);
   return resumes_;
@@ -143,19 +157,14 @@ void ReplayLink::Pump() {
 bool ReplayLink::WaitToRetry(const Status& status, uint32_t attempt) {
   std::unique_lock<std::mutex> lock(mutex_);
   if (failed_) return false;
-  const bool late = options_.deadline_seconds > 0 && SecondsLeft() <= 0;
   const double without = SecondsSince(progress_);
   const bool retry = MayRetry(status) && !Finished();
-  if (late || !retry || without > options_.retry_seconds) {
-    failed_ = late ? TimedOut(fmt::format("the session's {:g} s are over; last: {}", options_.deadline_seconds,
-                                          status.message()))
-                   : status;
-    if (!late && retry) {
-      failed_ = status.WithContext(fmt::format("given up after {:.0f} s without progress", without));
-    }
+  if (!retry || without > options_.retry_seconds) {
+    failed_ = retry ? status.WithContext(fmt::format("given up after {:.0f} s without progress", without)) : status;
     changed_.notify_all();
     return false;
   }
+  lost_ = status;
   log_.Event(
       LogLevel::kWarning, "link_lost",
       {{"session", hello_.session()}, {"link", peer_.target()}, {"attempt", attempt}, {"error", status.ToString()}});
@@ -169,7 +178,7 @@ Status ReplayLink::Attempt(uint32_t attempt) {
   wire::Hello hello = hello_;
   hello.set_attempt(attempt);
   if (options_.deadline_seconds > 0) {
-    if (SecondsLeft() <= 0) return TimedOut(fmt::format("the session's {:g} s are over", options_.deadline_seconds));
+    if (SecondsLeft() <= 0) return TimeOver();
     hello.set_deadline_ms(static_cast<uint64_t>(SecondsLeft() * 1000) + 1);
   }
   const auto stream = LinkStream::Begin(peer_, hello, options_.patience, watchdog_);

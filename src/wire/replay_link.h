@@ -23,7 +23,7 @@ namespace sluice {
 struct ReplayOptions {
   StreamPatience patience;
   double retry_seconds = 60;    ///< of trying again without any progress, then the session fails
-  double deadline_seconds = 0;  ///< of the whole session; 0: none
+  double deadline_seconds = 0;  ///< of the whole session, then it fails as TimedOut; 0: none
   /// Asked again and again while the session waits: true ends it as Interrupted. May be null.
   std::function<bool()> give_up = nullptr;
 };
@@ -53,6 +53,8 @@ class ReplayLink {
   Status Close();
   /// Ends the session now: waiting calls return with `why`.
   void Abandon(Status why);
+  /// What has ended the session; Ok while it goes on. Never blocks.
+  Status ended() const;
 
   uint32_t resumes() const;
   uint64_t wire_bytes() const;  ///< of all frames, each counted once
@@ -74,6 +76,7 @@ class ReplayLink {
   bool WaitToRetry(const Status& status, uint32_t attempt);
   void Fail(Status status);
   bool Finished() const;  // under the lock
+  Status TimeOver() const;
   double SecondsLeft() const;
 
   const LinkPeer& peer_;
@@ -101,6 +104,8 @@ class ReplayLink {
   uint64_t acked_ = 0;
   bool broken_ = false;
   Status broken_why_;
+  Status lost_;  // the fault of the attempt before
+  Watchdog::Alarm deadline_;
   std::thread pump_;
 };
 

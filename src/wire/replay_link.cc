@@ -133,12 +133,6 @@ uint64_t ReplayLink::wire_bytes() const {
   return wire_bytes_;
 }
 
-void ReplayLink::Fail(Status status) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  if (!failed_) failed_ = std::move(status);
-  changed_.notify_all();
-}
-
 void ReplayLink::Pump() {
   for (uint32_t attempt = 0;; ++attempt) {
     const Status status = Attempt(attempt);

@@ -74,7 +74,6 @@ class ReplayLink {
   Status CheckReplay(const wire::Ack& before, const wire::Ack& again) const;
   void Wait(const std::function<bool()>& ready);
   bool WaitToRetry(const Status& status, uint32_t attempt);
-  void Fail(Status status);
   bool Finished() const;  // under the lock
   Status TimeOver() const;
   double SecondsLeft() const;

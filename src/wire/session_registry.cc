@@ -65,11 +65,6 @@ void SessionRegistry::Drain() {
   draining_ = true;
 }
 
-bool SessionRegistry::draining() const {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return draining_;
-}
-
 bool SessionRegistry::WaitEmpty(double seconds) {
   std::unique_lock<std::mutex> lock(mutex_);
   return left_.wait_for(lock, std::chrono::duration<double>(seconds), [&] { return entries_.empty(); });

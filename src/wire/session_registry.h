@@ -41,7 +41,6 @@ class SessionRegistry {
 
   /// Admits nobody from now on.
   void Drain();
-  bool draining() const;
   /// Waits until no session is left. False when some still are after `seconds`.
   bool WaitEmpty(double seconds);
   void EndAll(const Status& why);

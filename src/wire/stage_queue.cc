@@ -46,11 +46,6 @@ std::future<Result<StageResult>> StageQueue::Submit(StageJob job) {
   return future;
 }
 
-size_t StageQueue::depth() const {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return steps_.size() + chunks_.size() + running_;
-}
-
 void StageQueue::Loop() {
   while (true) {
     std::deque<Waiting> round;
@@ -63,13 +58,8 @@ void StageQueue::Loop() {
         chunks_.pop_front();
       }
       if (round.empty()) return;
-      running_ = round.size();
     }
-    for (Waiting& waiting : round) {
-      Finish(std::move(waiting));
-      const std::lock_guard<std::mutex> lock(mutex_);
-      --running_;
-    }
+    for (Waiting& waiting : round) Finish(std::move(waiting));
   }
 }
 

@@ -58,8 +58,6 @@ class StageQueue {
   /// The job's state and sampler stay until the future is ready. Errors, through the future: those of StageRunner;
   /// Interrupted for a job that was cancelled.
   std::future<Result<StageResult>> Submit(StageJob job);
-  /// Jobs that wait or run.
-  size_t depth() const;
 
  private:
   struct Waiting {
@@ -73,11 +71,10 @@ class StageQueue {
   Result<StageResult> RunJob(StageJob& job);
 
   StageRunner& runner_;
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Waiting> steps_;
   std::deque<Waiting> chunks_;
-  size_t running_ = 0;
   bool stopping_ = false;
   std::thread thread_;
 };

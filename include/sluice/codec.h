@@ -128,6 +128,9 @@ class Decoder {
     return {SLUICE_OK, {}, hidden.values == nullptr ? Hidden() : Hidden::Copy(hidden)};
   }
 
+  /// The most floats of a frame from now on; 0: 2^26, the most that the format allows. A frame of more is
+  /// SLUICE_INVALID_ARGUMENT.
+  sluice_status SetLimit(uint64_t max_elements) { return sluice_decoder_set_limit(handle_.get(), max_elements); }
   /// Takes back the last tokens of a stream of one row, at most 63, as the other end must at the same place.
   sluice_status Trim(size_t tokens) { return sluice_decoder_trim(handle_.get(), tokens); }
   /// The state now, and back to it on this or another such end of the same codec.

@@ -122,6 +122,9 @@ SLUICE_API sluice_status sluice_decoder_feed(sluice_decoder* decoder, sluice_byt
  * asks for more bytes and harms nothing; after any other error the stream cannot be read on. */
 SLUICE_API sluice_status sluice_decoder_pull(sluice_decoder* decoder, sluice_hidden* hidden);
 SLUICE_API void sluice_decoder_close(sluice_decoder* decoder);
+/* At most `max_elements` floats are made of any frame from now on; 0 means 2^26, the most that the format allows, which
+ * holds without this call. A frame of more is SLUICE_INVALID_ARGUMENT, as soon as its first bytes say so. */
+SLUICE_API sluice_status sluice_decoder_set_limit(sluice_decoder* decoder, uint64_t max_elements);
 /* As of the encoder. */
 SLUICE_API sluice_status sluice_decoder_set_tokens(sluice_decoder* decoder, const int32_t* ids, size_t count);
 /* The ids that the frame pulled last carried, until the next call; none (0) where the stream carries none. */

@@ -212,6 +212,14 @@ sluice_status sluice_decoder_pull(sluice_decoder* decoder, sluice_hidden* hidden
 
 void sluice_decoder_close(sluice_decoder* decoder) { delete decoder; }
 
+sluice_status sluice_decoder_set_limit(sluice_decoder* decoder, uint64_t max_elements) {
+  return Guard([&]() -> Status {
+    SLUICE_RETURN_IF_ERROR(NotNull({decoder}));
+    decoder->decoder.LimitElements(max_elements == 0 ? sluice::kMaxFrameElements : max_elements);
+    return OkStatus();
+  });
+}
+
 sluice_status sluice_encoder_set_point(sluice_encoder* encoder, int point) {
   return Guard([&]() -> Status {
     SLUICE_RETURN_IF_ERROR(NotNull({encoder}));

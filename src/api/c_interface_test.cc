@@ -108,6 +108,39 @@ TEST(CInterfaceTest, RoundTripsAStreamCutIntoSingleBytes) {
   }
 }
 
+TEST(CInterfaceTest, RejectsFramesOfMoreThanTheLimit) {
+  for (const std::string& spec : {std::string("zstd:3"), kGolden + "decode/static.pack"}) {
+    SCOPED_TRACE(spec);
+    auto codec = Codec::Open(spec);
+    ASSERT_TRUE(codec) << codec.message;
+    auto encoder = codec->NewEncoder(16);
+    auto small = encoder->Push(Waves(1, 4, 16)), large = encoder->Push(Waves(1, 64, 16));
+    ASSERT_TRUE(small && large) << small.message << large.message;
+    auto decoder = codec->NewDecoder();
+    ASSERT_EQ(decoder->SetLimit(4 * 16), SLUICE_OK);
+    ASSERT_EQ(decoder->Feed(*small), SLUICE_OK);
+    auto frame = decoder->Pull();
+    ASSERT_TRUE(frame) << frame.message;
+    EXPECT_EQ(frame->tokens, 4u);
+    // The first bytes of a frame say how many elements it has; nothing else of it is waited for.
+    constexpr size_t kSaysItsSize = 8;
+    ASSERT_EQ(decoder->Feed({large->begin(), large->begin() + kSaysItsSize}), SLUICE_OK);
+    const auto refused = decoder->Pull();
+    EXPECT_EQ(refused.status, SLUICE_INVALID_ARGUMENT);
+    EXPECT_NE(refused.message.find("64 tokens of width 16, more than 64 elements"), std::string::npos)
+        << refused.message;
+    ASSERT_EQ(decoder->SetLimit(0), SLUICE_OK);
+    EXPECT_EQ(decoder->Pull().status, SLUICE_INVALID_ARGUMENT) << "it stays";
+    // Without a limit, and with one that is lifted before it matters, the format's own holds.
+    auto other = codec->NewDecoder();
+    ASSERT_EQ(other->SetLimit(1), SLUICE_OK);
+    ASSERT_EQ(other->SetLimit(0), SLUICE_OK);
+    ASSERT_EQ(other->Feed(*small), SLUICE_OK);
+    EXPECT_TRUE(other->Pull());
+  }
+  EXPECT_EQ(sluice_decoder_set_limit(nullptr, 1), SLUICE_INVALID_ARGUMENT);
+}
+
 // A pack of codec "context" with six operating points.
 Outcome<Codec> ContextPack(const TemporaryFolder& folder) {
   ContextSample sample;

@@ -92,10 +92,16 @@ void StreamDecoder::Feed(std::span<const uint8_t> bytes) {
   if (reader_) reader_->Continue(buffer_);
 }
 
+void StreamDecoder::LimitElements(uint64_t most) {
+  most_elements_ = most;
+  if (reader_) reader_->LimitElements(most);
+}
+
 Status StreamDecoder::Open() {
   SLUICE_ASSIGN_OR_RETURN(StreamReader reader, StreamReader::FromBytes(buffer_));
   SLUICE_RETURN_IF_ERROR(codec_->CheckHeader(reader.header()));
   reader_.emplace(std::move(reader));
+  reader_->LimitElements(most_elements_);
   return OkStatus();
 }
 

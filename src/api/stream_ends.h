@@ -52,6 +52,8 @@ class StreamDecoder {
   /// bytes are needed, which harms nothing; the others are final: the same comes from every later call.
   Result<const HiddenStates*> Pull();
 
+  /// The most elements of a frame; kMaxFrameElements without it. Pull gives InvalidArgument for one of more.
+  void LimitElements(uint64_t most);
   // As FrameDecoder. Errors: those of Pull after a final one.
   Status SetTokens(std::span<const int32_t> ids);
   /// That the frame pulled last carried; until the next call.
@@ -68,6 +70,7 @@ class StreamDecoder {
   std::unique_ptr<FrameDecoder> decoder_;  // of a pack's codec
   std::vector<uint8_t> buffer_;            // from the first byte that the reader has not passed
   std::optional<StreamReader> reader_;
+  uint64_t most_elements_ = kMaxFrameElements;
   HiddenStates frame_;
   Status failed_;
 };

@@ -340,8 +340,16 @@ void StreamReader::Return(const Place& place) {
   token_pending_ = false;
 }
 
+Status StreamReader::CheckElements(uint64_t tokens) const {
+  if (tokens * header_.width <= most_elements_) return OkStatus();
+  return InvalidArgument(
+      fmt::format("a frame of {} tokens of width {}, more than {} elements, the most that was allowed", tokens,
+                  header_.width, most_elements_));
+}
+
 Result<Frame> StreamReader::ReadToken(ByteReader& reader, uint8_t type) const {
   SLUICE_RETURN_IF_ERROR(CheckTokenFrame(header_, batch_));
+  SLUICE_RETURN_IF_ERROR(CheckElements(1));
   if (tokens_ > kMaxStreamTokens) return Corrupt(fmt::format("more than {} tokens", kMaxStreamTokens));
   Frame frame;
   frame.type = FrameType::kToken;
@@ -373,6 +381,7 @@ Result<Frame> StreamReader::ReadFrame(ByteReader& reader, uint8_t type) const {
   }
   const size_t sections = (type >> kSectionShift) + size_t{1};
   SLUICE_RETURN_IF_ERROR(CheckFrame(header_, batch, tokens, sections));
+  SLUICE_RETURN_IF_ERROR(CheckElements(batch * tokens));
   frame.batch = static_cast<uint32_t>(batch);
   frame.tokens = static_cast<uint32_t>(tokens);
   if (frame.first_token != tokens_ || tokens_ > kMaxStreamTokens) {

@@ -1,6 +1,7 @@
 #ifndef SLUICE_FORMAT_STREAM_H_
 #define SLUICE_FORMAT_STREAM_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <initializer_list>
@@ -159,9 +160,12 @@ class StreamReader {
   static Result<StreamReader> Open(const std::filesystem::path& path);
 
   const StreamHeader& header() const { return header_; }
+  /// The most elements of a frame that Next gives from now on; kMaxFrameElements without it, and at most.
+  void LimitElements(uint64_t most) { most_elements_ = std::min(most, kMaxFrameElements); }
   /// The next frame; nothing after the end frame. Stored frames have been checked.
   /// Errors: Truncated when the stream stops before its end frame; Corrupt; Unsupported for an unknown frame type;
-  /// InvalidArgument after a token frame that was not consumed. After an error the reader stays where it is.
+  /// InvalidArgument after a token frame that was not consumed, and for a frame of more elements than LimitElements
+  /// said, as soon as its header is there. After an error the reader stays where it is.
   Result<std::optional<Frame>> Next();
   /// Ends the token frame that Next gave: the codec took `bytes` of its section and decoded `integers`.
   /// Errors: InvalidArgument when there is no such frame, or for more bytes than there are.
@@ -187,6 +191,7 @@ class StreamReader {
  private:
   explicit StreamReader(std::span<const uint8_t> bytes) : bytes_(bytes) {}
   Status ReadHeader();
+  Status CheckElements(uint64_t tokens) const;
   Result<Frame> ReadFrame(ByteReader& reader, uint8_t type) const;
   Status ReadSections(ByteReader& reader, size_t sections, Frame& frame) const;
   Result<Frame> ReadToken(ByteReader& reader, uint8_t type) const;
@@ -203,6 +208,7 @@ class StreamReader {
   uint32_t batch_ = 1;  // of the frame before
   uint64_t frames_ = 0;
   uint64_t tokens_ = 0;
+  uint64_t most_elements_ = kMaxFrameElements;
   bool ended_ = false;
   bool token_pending_ = false;
 };

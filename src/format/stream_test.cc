@@ -352,6 +352,28 @@ TEST(StreamTest, RejectsFramesOutsideTheLimitsBeforeReadingThem) {
   EXPECT_EQ(CodeOfFrame(0x81, {1, 4, 0, 1}), StatusCode::kUnsupported);  // a token frame of a float codec
 }
 
+TEST(StreamTest, RejectsFramesBeyondTheCallersLimitBeforeTheirPayloadIsThere) {
+  std::vector<uint8_t> bytes = StreamWriter::ToMemory(kHeader)->Take();
+  ByteWriter frame;
+  frame.Put<uint8_t>(1);
+  for (const uint64_t value : {2, 5, 0, 100}) frame.PutVarint(value);  // 2 rows of 5 tokens of width 3, 100 bytes
+  bytes.insert(bytes.end(), frame.bytes().begin(), frame.bytes().end());
+  StreamReader reader = *StreamReader::FromBytes(bytes);
+  const auto code_with = [&](uint64_t most) {
+    reader.LimitElements(most);
+    return reader.Next().status().code();
+  };
+  EXPECT_EQ(reader.Next().status().code(), StatusCode::kTruncated);
+  EXPECT_EQ(code_with(29), StatusCode::kInvalidArgument);
+  EXPECT_EQ(code_with(30), StatusCode::kTruncated);
+  EXPECT_EQ(code_with(UINT64_MAX), StatusCode::kTruncated);
+  const std::vector<uint8_t> tokens = MakeTokenStream();
+  StreamReader each = *StreamReader::FromBytes(tokens);
+  ASSERT_TRUE(each.Next().ok());
+  each.LimitElements(kIntegerHeader.width - 1);
+  EXPECT_EQ(each.Next().status().code(), StatusCode::kInvalidArgument) << "a token frame";
+}
+
 TEST(StreamTest, RejectsArgumentsOutsideTheFormat) {
   StreamHeader header = kHeader;
   header.width = 0;

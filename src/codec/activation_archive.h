@@ -42,8 +42,9 @@ struct ArchiveStats {
 
 /// `sluice pack-hidden`: a tensor [T, d] or [B, T, d] of a .safetensors (named by `tensor`, or its only float tensor)
 /// or .npy file into an archive, chunk by chunk. Stopped or killed, it leaves the chunks so far, which can be read and
-/// appended to. Errors: InvalidArgument; the errors of the readers; Io. Cost: memory of one chunk, about 25 bytes an
-/// element, whatever the size of the file.
+/// appended to; what stood at `out` is given up when the first chunk is encoded, unless it is appended to. Errors:
+/// InvalidArgument; the errors of the readers; Io. Cost: memory of one chunk, about 25 bytes an element, whatever the
+/// size of the file.
 Result<ArchiveStats> PackHidden(const std::filesystem::path& in, std::string_view tensor,
                                 const std::filesystem::path& out, const PackOptions& options);
 

@@ -265,6 +265,30 @@ TEST(ActivationArchiveTest, RejectsABudgetBeforeTheOldArchiveIsGone) {
   EXPECT_EQ(ReadFile(folder / "x.sla", 1 << 20).value(), before.value());
 }
 
+// SECURITY.md promises this of what stands where an archive is written.
+TEST(ActivationArchiveTest, RoundTripsTheChunksOfARunThatStopped) {
+  const TemporaryFolder folder;
+  const auto tokens_left = [&] {
+    const auto reader = ArchiveReader::Open(folder / "x.sla");
+    return reader.ok() && ReadTokens(*reader, 0, reader->tokens()).ok() ? reader->tokens() : 0;
+  };
+  ASSERT_TRUE(SaveHidden(folder / "in.safetensors", SampleStates(1, 40, 8), DType::kF32).ok());
+  PackOptions options{.fidelity = {}, .chunk_tokens = 16, .append = false, .progress = {}};
+  ASSERT_TRUE(PackHidden(folder / "in.safetensors", "", folder / "x.sla", options).ok());
+  options.progress = [](uint64_t, uint64_t) { return Interrupted("stopped"); };
+  EXPECT_EQ(PackHidden(folder / "in.safetensors", "", folder / "x.sla", options).status().code(),
+            StatusCode::kInterrupted);
+  EXPECT_EQ(tokens_left(), 16u) << "the old archive is gone, the first chunk of the new one is there";
+  options.append = true;
+  EXPECT_EQ(PackHidden(folder / "in.safetensors", "", folder / "x.sla", options).status().code(),
+            StatusCode::kInterrupted);
+  EXPECT_EQ(tokens_left(), 32u) << "what was there stays when it is appended to";
+  options.fidelity = {Fidelity::kAbsolute, 0.1};
+  EXPECT_EQ(PackHidden(folder / "in.safetensors", "", folder / "x.sla", options).status().code(),
+            StatusCode::kMismatch);
+  EXPECT_EQ(tokens_left(), 32u);
+}
+
 TEST(ActivationArchiveTest, CostsLessThanThirteenBitsOnRealHalves) {
   const char* set = std::getenv("SLUICE_GOLDEN");
   const std::filesystem::path golden =

@@ -11,6 +11,8 @@
 #include <cstring>
 #include <vector>
 
+// AVX-512 with VNNI multiplies pairs and adds them to a sum in one instruction.
+#define HWY_WANT_AVX3_DL
 // Vectors without a fixed length would need kernels of their own.
 #define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
 #undef HWY_TARGET_INCLUDE
@@ -62,6 +64,16 @@ HWY_INLINE void KeepInPlace([[maybe_unused]] V32& sum) {
 #endif
 }
 
+/// Adds the products of pairs to `even`, or some of them to `odd`. Exact: VPDPWSSD does not saturate. It is spelled out
+/// because Highway 1.0 does not tell compilers that they may use it.
+HWY_INLINE void AddProducts(hn::Vec<DI16> pair, hn::Vec<DI16> weight, V32& even, [[maybe_unused]] V32& odd) {
+#if HWY_TARGET <= HWY_AVX3_DL
+  asm("vpdpwssd %2, %1, %0" : "+v"(even.raw) : "v"(pair.raw), "v"(weight.raw));
+#else
+  even = hn::ReorderWidenMulAccumulate(DI32(), pair, weight, even, odd);
+#endif
+}
+
 template <size_t kTokens, size_t kPanels>
 HWY_INLINE void Tile(const IntegerProduct& product, const int8_t* HWY_RESTRICT weights, size_t row, size_t token) {
   const DI16 d16;
@@ -83,7 +95,7 @@ HWY_INLINE void Tile(const IntegerProduct& product, const int8_t* HWY_RESTRICT w
     for (size_t t = 0; t < kTokens; ++t) {
       const hn::Vec<DI16> pair = BroadcastPair(inputs + t * stride + column);
       for (size_t v = 0; v < kSums; ++v) {
-        even[t][v] = hn::ReorderWidenMulAccumulate(d32, pair, weight[v], even[t][v], odd[t][v]);
+        AddProducts(pair, weight[v], even[t][v], odd[t][v]);
         KeepInPlace(even[t][v]);
       }
     }
@@ -124,21 +136,8 @@ void Multiply(const IntegerProduct& product) {
   }
 }
 
-void RequantizeVectors(const Requantization& step) {
-  const DI32 d32;
-  const hn::Rebind<int16_t, DI32> d16;
-  const V32 half = hn::Set(d32, step.shift > 0 ? int32_t{1} << (step.shift - 1) : 0);
-  const V32 low = hn::Set(d32, step.low), high = hn::Set(d32, step.high);
-  size_t i = 0;
-  for (; i + kVectorRows <= step.count; i += kVectorRows) {
-    const V32 value = hn::ShiftRightSame(hn::Add(hn::LoadU(d32, step.sums + i), half), step.shift);
-    hn::StoreU(hn::DemoteTo(d16, hn::Min(hn::Max(value, low), high)), d16, step.outputs + i);
-  }
-  PlainIntegerKernels().requantize({step.sums + i, step.count - i, step.shift, step.low, step.high, step.outputs + i});
-}
-
 [[maybe_unused]] const IntegerKernels& TargetIntegerKernels() {
-  static const IntegerKernels kernels = {hwy::TargetName(HWY_TARGET), Multiply, RequantizeVectors};
+  static const IntegerKernels kernels = {hwy::TargetName(HWY_TARGET), Multiply};
   return kernels;
 }
 

@@ -48,22 +48,11 @@ struct IntegerProduct {
   bool add;
 };
 
-/// outputs[i] = clamp((sums[i] + half) >> shift, low, high), half = 2^(shift - 1), or 0 without a shift: rounds to the
-/// nearest, ties upwards. Range: shift in [0, 30]; sums[i] + half must fit in 32 bits.
-struct Requantization {
-  const int32_t* sums;
-  size_t count;
-  int shift;
-  int16_t low, high;
-  int16_t* outputs;
-};
-
 /// Integer arithmetic for one instruction set. All give the same integers. Threads: any number at once.
 struct IntegerKernels {
   std::string_view name;
   /// Cost: at many tokens bound by multiply-adds, at one token by reading the weights once.
   void (*multiply)(const IntegerProduct& product);
-  void (*requantize)(const Requantization& step);
 };
 
 /// Plain C++: what the others are measured against.

@@ -21,14 +21,6 @@ void MultiplyPlain(const IntegerProduct& product) {
   }
 }
 
-void RequantizePlain(const Requantization& step) {
-  const int32_t half = step.shift > 0 ? int32_t{1} << (step.shift - 1) : 0;
-  for (size_t i = 0; i < step.count; ++i) {
-    const int32_t value = (step.sums[i] + half) >> step.shift;
-    step.outputs[i] = static_cast<int16_t>(std::clamp<int32_t>(value, step.low, step.high));
-  }
-}
-
 }  // namespace
 
 PackedWeights::PackedWeights(MatrixView<const int8_t> weights) : rows_(weights.rows()), columns_(weights.cols()) {
@@ -42,7 +34,7 @@ PackedWeights::PackedWeights(MatrixView<const int8_t> weights) : rows_(weights.r
 }
 
 const IntegerKernels& PlainIntegerKernels() {
-  static constexpr IntegerKernels kPlain = {"plain", MultiplyPlain, RequantizePlain};
+  static constexpr IntegerKernels kPlain = {"plain", MultiplyPlain};
   return kPlain;
 }
 

@@ -9,22 +9,7 @@
 #include <array>
 #include <cmath>
 
-#include "base/bytes.h"
-
 namespace sluice {
-namespace {
-
-Result<std::vector<float>> ReadFloats(const Pack& pack, const char* name, std::span<const uint64_t> shape) {
-  SLUICE_ASSIGN_OR_RETURN(const TensorView view, pack.Tensor(name, DType::kF32, shape));
-  std::vector<float> values(view.elements());
-  for (size_t i = 0; i < values.size(); ++i) {
-    values[i] = LoadLe<float>(view.bytes.data() + 4 * i);
-    if (!std::isfinite(values[i])) return Corrupt(fmt::format("pack: tensor \"{}\": value {} is not finite", name, i));
-  }
-  return values;
-}
-
-}  // namespace
 
 StaticTransform StaticTransform::Of(std::vector<float> offset, std::vector<float> step, std::vector<float> transform) {
   StaticTransform made;
@@ -39,18 +24,18 @@ Result<StaticTransform> StaticTransform::FromPack(const Pack& pack) {
   const std::array<uint64_t, 1> vector = {width};
   const std::array<uint64_t, 2> matrix = {width, width};
   StaticTransform made;
-  SLUICE_ASSIGN_OR_RETURN(made.offset_, ReadFloats(pack, "offset", vector));
-  SLUICE_ASSIGN_OR_RETURN(made.step_, ReadFloats(pack, "step", vector));
+  SLUICE_ASSIGN_OR_RETURN(made.offset_, pack.Floats("offset", vector));
+  SLUICE_ASSIGN_OR_RETURN(made.step_, pack.Floats("step", vector));
   for (size_t i = 0; i < made.step_.size(); ++i) {
     if (!(made.step_[i] > 0))
       return Corrupt(fmt::format("pack: step {} is {}, expected more than 0", i, made.step_[i]));
   }
   if (pack.HasTensor("transform")) {
-    SLUICE_ASSIGN_OR_RETURN(made.forward_, ReadFloats(pack, "transform", matrix));
+    SLUICE_ASSIGN_OR_RETURN(made.forward_, pack.Floats("transform", matrix));
   }
   if (pack.HasTensor("inverse")) {
     if (made.forward_.empty()) return Corrupt("pack: tensor \"inverse\" without \"transform\"");
-    SLUICE_ASSIGN_OR_RETURN(made.backward_, ReadFloats(pack, "inverse", matrix));
+    SLUICE_ASSIGN_OR_RETURN(made.backward_, pack.Floats("inverse", matrix));
   }
   return made;
 }

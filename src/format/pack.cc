@@ -182,6 +182,16 @@ Result<TensorView> Pack::Tensor(std::string_view name, DType dtype, std::span<co
                              ShapeString(view.shape), expected));
 }
 
+Result<std::vector<float>> Pack::Floats(std::string_view name, std::span<const uint64_t> shape) const {
+  SLUICE_ASSIGN_OR_RETURN(const TensorView view, Tensor(name, DType::kF32, shape));
+  std::vector<float> values(view.elements());
+  for (size_t i = 0; i < values.size(); ++i) {
+    values[i] = LoadLe<float>(view.bytes.data() + 4 * i);
+    if (!std::isfinite(values[i])) return Corrupt(fmt::format("pack: tensor \"{}\": value {} is not finite", name, i));
+  }
+  return values;
+}
+
 Result<std::span<const PackTable>> Pack::Tables(std::string_view name, size_t count) const {
   const auto found = tables_.find(name);
   if (found == tables_.end()) return Corrupt(fmt::format("pack: tables \"{}\" are missing", name));

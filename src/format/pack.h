@@ -113,6 +113,8 @@ class Pack {
   /// The tensor's bytes are 8-byte aligned in the file and live as long as the pack. Errors: Corrupt when there is none
   /// of this name, type and shape, saying what was expected.
   Result<TensorView> Tensor(std::string_view name, DType dtype, std::span<const uint64_t> shape) const;
+  /// The values of an F32 tensor. Errors: also Corrupt for one that is not finite.
+  Result<std::vector<float>> Floats(std::string_view name, std::span<const uint64_t> shape) const;
   bool HasTensor(std::string_view name) const { return tensors_.contains(name); }
   /// Errors: Corrupt when there are none of this name, or not `count`.
   Result<std::span<const PackTable>> Tables(std::string_view name, size_t count) const;

@@ -60,7 +60,7 @@ Matrix<float> DrawHidden(const ContextSample& sample, const Pack& pack, size_t t
     engine.BeginToken(0, static_cast<int32_t>(random.Next() % sample.shape.ids), state);
     for (size_t g = 0; g < sample.shape.groups; ++g) {
       const size_t from = t * d + sample.shape.GroupBegin(g), size = sample.shape.GroupSize(g);
-      engine.Parameters(g, std::span(means).subspan(from, size), std::span(scales).subspan(from, size));
+      engine.ParametersOf(g, std::span(means).subspan(from, size), std::span(scales).subspan(from, size));
       for (size_t i = from; i < from + size; ++i) {
         latents[i] = (means[i] + random.Bell(static_cast<int32_t>(256 * ScaleValue(scales[i]))) + 8) >> 4;
       }

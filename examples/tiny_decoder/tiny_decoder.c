@@ -1040,15 +1040,14 @@ static void decode_latents(const Context* x, Coder* c, State* s, u32 id, int32_t
 
 /* Codec "context": its floats (numerics.md, "Floats") */
 
-/* From the middle of a cell, `distance` >= 0 above the mean, to its centroid, as a distance towards the mean. */
-static double way_to_centroid(double distance, double sigma) {
+/* From the middle of a cell, q / 16 above the mean, to its centroid, as a distance towards the mean. */
+static double way_to_centroid(i64 q, u32 scale, double sigma) {
   double pi = 3.14159265358979323846, root = sqrt(2.0);
+  u32 left_out = scale < 37 ? 0 : (scale - 37) * 29 / 256 + 1;
+  i64 told_apart = q >> left_out;
+  if (told_apart > 255) told_apart = 255;
+  double distance = ((double)(told_apart << left_out) + (double)((1 << left_out) - 1) / 2) / 16;
   double low = (distance - 0.5) / sigma, high = (distance + 0.5) / sigma;
-  if (sigma >= 2) {
-    double tail = -2 * log(1e-6 * sigma * sqrt(2 * pi));
-    int far = 16 * distance > floor(16 * sigma * sqrt(tail > 0 ? tail : 0));
-    return far ? 0.5 : distance / (12 * sigma * sigma);
-  }
   double probability = (erfc(low / root) - erfc(high / root)) / 2;
   if (probability <= 1e-6) return 0.5;
   double way = distance - sigma * (exp(-low * low / 2) - exp(-high * high / 2)) / sqrt(2 * pi) / probability;
@@ -1060,7 +1059,7 @@ static void restore_context(const Context* x, const int32_t* y, const int32_t* m
   for (u32 j = 0; j < x->d; ++j) {
     i64 q = 16 * (i64)y[j] - mean[j];
     double sigma = ldexp((double)x->gaussians->sigma[scale[j]], -32);
-    double way = way_to_centroid((double)(q < 0 ? -q : q) / 16, sigma);
+    double way = way_to_centroid(q < 0 ? -q : q, scale[j], sigma);
     double moved = y[j] - float_of(le32(x->centroid + 4 * j)) * (q < 0 ? -way : way);
     turned[int_at(x->order, j)] = moved * step / float_of(le32(x->gain + 4 * j));
   }

@@ -1,6 +1,6 @@
 // Transforms are products with a block of tokens at a time, small enough for the second-level cache from the first step
-// to the last; gains are part of the matrices, and so are only the order of coding and the rounding left between them.
-// The centroid of a cell under a narrow Gaussian is looked up; under a wide one it is a straight line.
+// to the last; gains are part of the matrices, and so is an order of coding that stays within their blocks, which
+// leaves little but rounding between them. The centroid of a cell under its Gaussian is looked up.
 #include "codec/context_floats.h"
 
 #include <fmt/format.h>
@@ -21,21 +21,12 @@
 namespace sluice {
 namespace {
 
-constexpr size_t kBlock = 96;  // tokens at once
+constexpr size_t kBlock = 96;  // tokens at once; a byte names one of them
 constexpr float kMostLatent = 1 << 22;
-constexpr double kWide = 2;             // deviation from which the centroid is taken for linear
-constexpr double kTail = 1e-6;          // probability of a cell from which the quotient is noise
-constexpr int32_t kMostDistance = 256;  // in 1/16: eight deviations of the widest narrow Gaussian
-
-Result<std::vector<float>> ReadFloats(const Pack& pack, const char* name, std::vector<uint64_t> shape) {
-  SLUICE_ASSIGN_OR_RETURN(const TensorView view, pack.Tensor(name, DType::kF32, shape));
-  std::vector<float> values(view.elements());
-  for (size_t i = 0; i < values.size(); ++i) {
-    values[i] = LoadLe<float>(view.bytes.data() + 4 * i);
-    if (!std::isfinite(values[i])) return Corrupt(fmt::format("pack: tensor \"{}\": value {} is not finite", name, i));
-  }
-  return values;
-}
+constexpr double kTail = 1e-6;  // probability of a cell from which the quotient is noise
+// Centroids are looked up by scale and distance from the mean. 256 distances in 1/16 are eight deviations of the last
+// narrow scale, 2; for each octave above it they are twice as far apart.
+constexpr int32_t kDistances = 256, kLastNarrow = 36;
 
 // How many blocks a square matrix has along its diagonal; the tensor says.
 Result<uint64_t> BlocksOf(const Pack& pack, const char* name, uint64_t width) {
@@ -43,6 +34,10 @@ Result<uint64_t> BlocksOf(const Pack& pack, const char* name, uint64_t width) {
   const uint64_t blocks = found != pack.tensors().end() && found->second.shape.size() == 3 ? found->second.shape[0] : 1;
   if (blocks > 0 && width % blocks == 0) return blocks;
   return Corrupt(fmt::format("pack: tensor \"{}\" has {} blocks", name, blocks));
+}
+
+float SquareOf(std::span<const float> place) {
+  return std::inner_product(place.begin(), place.end(), place.begin(), 0.0f);
 }
 
 std::vector<FloatPanels> PanelsOf(const std::vector<float>& values, size_t block) {
@@ -63,26 +58,27 @@ SLUICE_VECTOR_CLONES bool Center(const float* values, const float* offset, size_
   return bad == 0;
 }
 
-// False when something is beyond what is coded.
-SLUICE_VECTOR_CLONES bool RoundLatents(const float* turned, const int32_t* order, float scale, size_t count,
-                                       int32_t* latents) {
+// What is beyond what is coded becomes 0 and sets `bad`.
+inline int32_t RoundLatent(float u, int32_t& bad) {
   constexpr float kRounder = 3 << 22;  // adds the steps of whole numbers, to the nearest, ties to even
-  int32_t bad = 0;
-  for (size_t i = 0; i < count; ++i) {
-    const float u = turned[order[i]] * scale;
-    const bool fits = std::fabs(u) < kMostLatent;
-    bad |= fits ? 0 : 1;
-    latents[i] = static_cast<int32_t>(((fits ? u : 0) + kRounder) - kRounder);
-  }
-  return bad == 0;
+  const bool fits = std::fabs(u) < kMostLatent;
+  bad |= fits ? 0 : 1;
+  return static_cast<int32_t>(((fits ? u : 0) + kRounder) - kRounder);
 }
 
-struct CentroidTables {
-  const float* __restrict shifts;       // of narrow scales, kMostDistance each
-  const float* __restrict wide_slope;   // of all scales
-  const int32_t* __restrict wide_tail;  // of all scales
-  int32_t narrow;
-};
+// False when something is beyond what is coded.
+SLUICE_VECTOR_CLONES bool RoundLatents(const float* __restrict turned, float scale, size_t count,
+                                       int32_t* __restrict latents) {
+  int32_t bad = 0;
+  for (size_t i = 0; i < count; ++i) latents[i] = RoundLatent(turned[i] * scale, bad);
+  return bad == 0;
+}
+SLUICE_VECTOR_CLONES bool RoundLatentsOf(const float* __restrict turned, const int32_t* __restrict order, float scale,
+                                         size_t count, int32_t* __restrict latents) {
+  int32_t bad = 0;
+  for (size_t i = 0; i < count; ++i) latents[i] = RoundLatent(turned[order[i]] * scale, bad);
+  return bad == 0;
+}
 
 // From the mean to a latent in 1/16.
 inline int32_t DistanceOf(int32_t latent, int32_t mean_q4) {
@@ -98,34 +94,18 @@ struct Latents {
   size_t count;
 };
 
+// How many bits of a distance are left out under a scale: the grid has 8.77 scales in an octave.
+constexpr int32_t DistanceShift(int32_t scale) { return std::max(((scale - kLastNarrow - 1) * 29 >> 8) + 1, 0); }
+
 // No branch on a scale or a distance: which of them come is what a processor cannot foresee.
-SLUICE_VECTOR_CLONES void MoveLatents(Latents from, CentroidTables tables, float* __restrict moved) {
+SLUICE_VECTOR_CLONES void MoveLatents(Latents from, const float* __restrict shifts, float step,
+                                      float* __restrict moved) {
   for (size_t i = 0; i < from.count; ++i) {
     const int32_t distance = DistanceOf(from.values[i], from.mean_q4[i]);
     const int32_t size = distance < 0 ? -distance : distance, scale = from.scales[i];
-    const int32_t row = std::min(scale, tables.narrow - 1) * kMostDistance;
-    const float looked_up = tables.shifts[row + std::min(size, kMostDistance - 1)];
-    const float line = tables.wide_slope[scale] * static_cast<float>(size);
-    const float wide = size > tables.wide_tail[scale] ? -0.5f : line;
-    const float shift = scale < tables.narrow ? looked_up : wide;
-    moved[i] = static_cast<float>(from.values[i]) + from.centroid[i] * (distance < 0 ? -shift : shift);
+    const float shift = shifts[scale * kDistances + std::min(size >> DistanceShift(scale), kDistances - 1)];
+    moved[i] = (static_cast<float>(from.values[i]) + from.centroid[i] * (distance < 0 ? -shift : shift)) * step;
   }
-}
-
-// The same where all scales are narrow: one look-up instead of three.
-SLUICE_VECTOR_CLONES void MoveNarrowLatents(Latents from, const float* __restrict shifts, float* __restrict moved) {
-  for (size_t i = 0; i < from.count; ++i) {
-    const int32_t distance = DistanceOf(from.values[i], from.mean_q4[i]);
-    const int32_t size = distance < 0 ? -distance : distance;
-    const float shift = shifts[from.scales[i] * kMostDistance + std::min(size, kMostDistance - 1)];
-    moved[i] = static_cast<float>(from.values[i]) + from.centroid[i] * (distance < 0 ? -shift : shift);
-  }
-}
-
-SLUICE_VECTOR_CLONES int32_t LargestOf(const uint8_t* scales, size_t count) {
-  uint8_t most = 0;
-  for (size_t i = 0; i < count; ++i) most = std::max(most, scales[i]);
-  return most;
 }
 
 SLUICE_VECTOR_CLONES void AddOffset(const float* offset, size_t count, float* values) {
@@ -142,23 +122,39 @@ float CentroidOf(double distance, double sigma) {
   return static_cast<float>(std::clamp(sigma * (Density(low) - Density(high)) / probability - distance, -0.5, 0.5));
 }
 
+// By scale and distance; the same for all packs.
+const std::vector<float>& CentroidShifts() {
+  static const std::vector<float> shifts = [] {
+    std::vector<float> made;
+    for (int32_t scale = 0; scale < kScaleCodes; ++scale) {
+      const double apart = 1 << DistanceShift(scale);
+      for (int32_t i = 0; i < kDistances; ++i) {
+        made.push_back(CentroidOf((i * apart + (apart - 1) / 2) / 16, ScaleValue(scale)));
+      }
+    }
+    return made;
+  }();
+  return shifts;
+}
+
 }  // namespace
 
 Result<ContextFloats> ContextFloats::FromPack(const Pack& pack, size_t classes, const FloatKernels& kernels) {
   const uint64_t d = pack.info().width;
   ContextFloats made;
   made.kernels_ = &kernels;
-  SLUICE_ASSIGN_OR_RETURN(made.offset_, ReadFloats(pack, "offset", {d}));
-  SLUICE_ASSIGN_OR_RETURN(made.gain_, ReadFloats(pack, "gain", {d}));
-  SLUICE_ASSIGN_OR_RETURN(made.centroid_, ReadFloats(pack, "centroid", {d}));
+  const uint64_t shape[] = {d};
+  SLUICE_ASSIGN_OR_RETURN(made.offset_, pack.Floats("offset", shape));
+  SLUICE_ASSIGN_OR_RETURN(made.gain_, pack.Floats("gain", shape));
+  SLUICE_ASSIGN_OR_RETURN(made.centroid_, pack.Floats("centroid", shape));
   SLUICE_ASSIGN_OR_RETURN(const uint64_t blocks, BlocksOf(pack, "axes", d));
   const uint64_t block = d / blocks;
-  SLUICE_ASSIGN_OR_RETURN(auto axes, ReadFloats(pack, "axes", {blocks, block, block}));
-  SLUICE_ASSIGN_OR_RETURN(auto inverse, ReadFloats(pack, "inverse", {blocks, block, block}));
+  const uint64_t diagonal[] = {blocks, block, block};
+  SLUICE_ASSIGN_OR_RETURN(auto axes, pack.Floats("axes", diagonal));
+  SLUICE_ASSIGN_OR_RETURN(auto inverse, pack.Floats("inverse", diagonal));
   for (const float gain : made.gain_) {
     if (!(gain > 0)) return Corrupt("pack: a gain is not positive");
   }
-  const uint64_t shape[] = {d};
   SLUICE_ASSIGN_OR_RETURN(const TensorView order, pack.Tensor("order", DType::kI32, shape));
   std::vector<bool> seen(d);
   for (size_t i = 0; i < d; ++i) {
@@ -168,9 +164,9 @@ Result<ContextFloats> ContextFloats::FromPack(const Pack& pack, size_t classes, 
     made.order_.push_back(static_cast<int32_t>(axis));
   }
   made.FoldGains(axes, inverse, block);
+  made.FoldOrder(axes, inverse, block);
   made.forward_ = PanelsOf(axes, block);
   made.backward_ = PanelsOf(inverse, block);
-  made.MakeShifts();
   if (classes > 0) SLUICE_RETURN_IF_ERROR(made.ReadClasses(pack, classes));
   return made;
 }
@@ -179,10 +175,15 @@ Status ContextFloats::ReadClasses(const Pack& pack, size_t classes) {
   const auto axes = pack.tensors().find("class_axes");
   if (axes == pack.tensors().end() || axes->second.shape.empty()) return Corrupt("pack: no tensor \"class_axes\"");
   const uint64_t r = axes->second.shape[0];
-  SLUICE_ASSIGN_OR_RETURN(const auto class_axes, ReadFloats(pack, "class_axes", {r, width()}));
-  SLUICE_ASSIGN_OR_RETURN(const auto means, ReadFloats(pack, "class_means", {classes, r}));
+  const uint64_t axes_shape[] = {r, width()}, means_shape[] = {classes, r};
+  SLUICE_ASSIGN_OR_RETURN(const auto class_axes, pack.Floats("class_axes", axes_shape));
+  SLUICE_ASSIGN_OR_RETURN(const auto means, pack.Floats("class_means", means_shape));
   class_axes_ = FloatPanels({class_axes.data(), r, width()});
   const MatrixView<const float> all(means.data(), classes, r);
+  for (size_t k = 0; k < classes; ++k) {
+    if (std::isfinite(SquareOf(all.row(k)))) continue;
+    return Corrupt(fmt::format("pack: tensor \"class_means\": class {} lies too far out", k));
+  }
   if (!pack.tensors().contains("class_sizes")) {
     classes_ = MakePoints(all);
     return OkStatus();
@@ -208,8 +209,7 @@ Status ContextFloats::ReadClasses(const Pack& pack, size_t classes) {
 ContextFloats::Points ContextFloats::MakePoints(MatrixView<const float> places) {
   Points points{FloatPanels(places), {}};
   for (size_t k = 0; k < places.rows(); ++k) {
-    const auto place = places.row(k);
-    points.squares.push_back(std::inner_product(place.begin(), place.end(), place.begin(), 0.0f));
+    points.squares.push_back(SquareOf(places.row(k)));
   }
   return points;
 }
@@ -223,6 +223,23 @@ void ContextFloats::FoldGains(std::vector<float>& axes, std::vector<float>& inve
     float* const column = inverse.data() + axis / block * block * block + axis % block;
     for (size_t r = 0; r < block; ++r) column[r * block] /= gain_[i];
   }
+}
+
+// An order that stays within the blocks is one of rows, and of columns of the inverse.
+void ContextFloats::FoldOrder(std::vector<float>& axes, std::vector<float>& inverse, size_t block) {
+  for (size_t i = 0; i < width(); ++i) {
+    if (static_cast<size_t>(order_[i]) / block != i / block) return;
+  }
+  const std::vector<float> rows = axes, columns = inverse;
+  for (size_t i = 0; i < width(); ++i) {
+    const auto axis = static_cast<size_t>(order_[i]);
+    std::copy_n(rows.data() + axis * block, block, axes.data() + i * block);
+    const size_t corner = i / block * block * block;
+    for (size_t r = 0; r < block; ++r) {
+      inverse[corner + r * block + i % block] = columns[corner + r * block + axis % block];
+    }
+  }
+  order_.clear();
 }
 
 uint64_t ContextFloats::EncodeMultiplyAdds() const {
@@ -239,49 +256,59 @@ uint64_t ContextFloats::DecodeMultiplyAdds() const {
   return sum;
 }
 
-void ContextFloats::MakeShifts() {
-  for (int k = 0; k < kScaleCodes; ++k) {
-    const double sigma = ScaleValue(k);
-    wide_slope_.push_back(static_cast<float>(-1 / (12 * sigma * sigma * 16)));
-    const double tail = -2 * std::log(kTail * sigma * std::sqrt(2 * std::numbers::pi));
-    wide_tail_.push_back(static_cast<int32_t>(16 * sigma * std::sqrt(std::max(tail, 0.0))));
-    if (sigma >= kWide) continue;
-    for (int32_t q = 0; q < kMostDistance; ++q) shifts_.push_back(CentroidOf(q / 16.0, sigma));
-  }
-}
-
 void ContextFloats::Classify(std::span<int32_t> classes, Work& work) const {
   const size_t r = class_axes_.rows(), count = classes_.places.rows();
-  size_t most = count;
-  for (const Points& group : groups_) most = std::max(most, group.places.rows());
   work.seen.resize(kBlock * r);
-  work.scores.resize(kBlock * count + most);
+  work.scores.resize(kBlock * count);
   kernels_->multiply({class_axes_, work.centered.data(), width(), work.seen.data(), r, classes.size()});
   kernels_->multiply({classes_.places, work.seen.data(), r, work.scores.data(), count, classes.size()});
+  if (!groups_.empty()) return FindInGroups(classes, work);
   for (size_t t = 0; t < classes.size(); ++t) {
-    float* const scores = work.scores.data() + t * count;
-    classes[t] = groups_.empty()
-                     ? static_cast<int32_t>(kernels_->nearest(scores, classes_.squares.data(), count))
-                     : NearestInGroups(work.seen.data() + t * r, {scores, count}, work.scores.data() + kBlock * count);
+    classes[t] =
+        static_cast<int32_t>(kernels_->nearest(work.scores.data() + t * count, classes_.squares.data(), count));
   }
 }
 
-// Looks into the groups whose middles are nearest. Data: seen [r]; `middles`, products with the middles, which are used
-// up; `products`, room for those with the members of a group.
-int32_t ContextFloats::NearestInGroups(const float* seen, std::span<float> middles, float* products) const {
-  float most = -std::numeric_limits<float>::infinity();
-  int32_t best = 0;
-  for (size_t tried = 0; tried < std::min(kClassGroupsTried, groups_.size()); ++tried) {
-    const size_t g = kernels_->nearest(middles.data(), classes_.squares.data(), middles.size());
-    const Points& group = groups_[g];
-    kernels_->multiply({group.places, seen, class_axes_.rows(), products, group.places.rows(), 1});
-    const size_t k = kernels_->nearest(products, group.squares.data(), group.places.rows());
-    const float score = 2 * products[k] - group.squares[k];
-    if (score > most) best = group_begin_[g] + static_cast<int32_t>(k);
-    most = std::max(most, score);
-    middles[g] = -std::numeric_limits<float>::max() / 4;  // not again
+// Notes for each group which tokens look into it: those to which its middle is among the nearest. Uses up the products
+// with the middles.
+void ContextFloats::ChooseGroups(size_t tokens, Work& work) const {
+  const size_t groups = groups_.size();
+  work.lookers.resize(groups * kBlock);
+  work.looker_counts.assign(groups, 0);
+  for (size_t t = 0; t < tokens; ++t) {
+    float* const middles = work.scores.data() + t * groups;
+    for (size_t tried = 0; tried < std::min(kClassGroupsTried, groups); ++tried) {
+      const size_t g = kernels_->nearest(middles, classes_.squares.data(), groups);
+      work.lookers[g * kBlock + work.looker_counts[g]++] = static_cast<uint8_t>(t);
+      middles[g] = -std::numeric_limits<float>::max() / 4;  // not again
+    }
   }
-  return best;
+}
+
+// Group after group, for all the tokens that look into it: its classes are read once.
+void ContextFloats::FindInGroups(std::span<int32_t> classes, Work& work) const {
+  const size_t r = class_axes_.rows();
+  ChooseGroups(classes.size(), work);
+  std::array<float, kBlock> most;
+  most.fill(-std::numeric_limits<float>::infinity());
+  std::fill(classes.begin(), classes.end(), 0);
+  work.looking.resize(kBlock * r);
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    const Points& group = groups_[g];
+    const auto tokens = std::span(work.lookers).subspan(g * kBlock, work.looker_counts[g]);
+    for (size_t i = 0; i < tokens.size(); ++i) std::copy_n(&work.seen[tokens[i] * r], r, &work.looking[i * r]);
+    const size_t members = group.places.rows();
+    if (work.products.size() < kBlock * members) work.products.resize(kBlock * members);
+    kernels_->multiply({group.places, work.looking.data(), r, work.products.data(), members, tokens.size()});
+    for (size_t i = 0; i < tokens.size(); ++i) {
+      const float* const products = &work.products[i * members];
+      const size_t k = kernels_->nearest(products, group.squares.data(), members);
+      const float score = 2 * products[k] - group.squares[k];
+      if (score <= most[tokens[i]]) continue;
+      most[tokens[i]] = score;
+      classes[tokens[i]] = group_begin_[g] + static_cast<int32_t>(k);
+    }
+  }
 }
 
 // Data: hidden [up to kBlock, d], token `first` of the frame and those behind it.
@@ -300,11 +327,14 @@ Status ContextFloats::QuantizeBlock(MatrixView<const float> hidden, size_t first
   }
   for (size_t t = 0; t < hidden.rows(); ++t) {
     const float* const turned = work.turned.data() + t * d;
-    if (RoundLatents(turned, order_.data(), scale, d, latents + t * d)) continue;
+    const bool fit = order_.empty() ? RoundLatents(turned, scale, d, latents + t * d)
+                                    : RoundLatentsOf(turned, order_.data(), scale, d, latents + t * d);
+    if (fit) continue;
+    const auto steps = [&](size_t i) { return turned[order_.empty() ? i : static_cast<size_t>(order_[i])] * scale; };
     size_t i = 0;
-    while (std::fabs(turned[order_[i]] * scale) < kMostLatent) ++i;
-    return InvalidArgument(fmt::format("token {}, latent {}: {} steps from zero, at most 2^22 are coded", first + t, i,
-                                       turned[order_[i]] * scale));
+    while (std::fabs(steps(i)) < kMostLatent) ++i;
+    return InvalidArgument(
+        fmt::format("token {}, latent {}: {} steps from zero, at most 2^22 are coded", first + t, i, steps(i)));
   }
   return OkStatus();
 }
@@ -328,19 +358,15 @@ Status ContextFloats::Quantize(MatrixView<const float> hidden, int point, std::s
 
 void ContextFloats::MoveToCentroids(const int32_t* latents, const int32_t* mean_q4, const uint8_t* scales, float step,
                                     float* turned) const {
+  const float* const shifts = CentroidShifts().data();
+  if (order_.empty()) return MoveLatents({latents, mean_q4, scales, centroid_.data(), width()}, shifts, step, turned);
   constexpr size_t kPiece = 64;
   std::array<float, kPiece> moved;
-  const auto narrow = static_cast<int32_t>(shifts_.size() / kMostDistance);
-  const CentroidTables tables = {shifts_.data(), wide_slope_.data(), wide_tail_.data(), narrow};
   for (size_t begin = 0; begin < width(); begin += kPiece) {
     const size_t count = std::min(kPiece, width() - begin);
-    const Latents piece = {latents + begin, mean_q4 + begin, scales + begin, centroid_.data() + begin, count};
-    if (LargestOf(scales + begin, count) < narrow) {
-      MoveNarrowLatents(piece, shifts_.data(), moved.data());
-    } else {
-      MoveLatents(piece, tables, moved.data());
-    }
-    for (size_t i = 0; i < count; ++i) turned[order_[begin + i]] = moved[i] * step;
+    MoveLatents({latents + begin, mean_q4 + begin, scales + begin, centroid_.data() + begin, count}, shifts, step,
+                moved.data());
+    for (size_t i = 0; i < count; ++i) turned[order_[begin + i]] = moved[i];
   }
 }
 

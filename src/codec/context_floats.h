@@ -28,7 +28,9 @@ class ContextFloats {
 
   /// What one end works in, a block of tokens long whatever the frame. Threads: one at a time.
   struct Work {
-    std::vector<float> centered, turned, seen, scores;
+    std::vector<float> centered, turned, seen, scores, looking, products;
+    std::vector<uint8_t> lookers;  // tokens that look into a group
+    std::vector<size_t> looker_counts;
   };
 
   /// Data: hidden [n, d] -> latents [n, d] in coding order, and `classes` [n] unless it is empty.
@@ -43,16 +45,17 @@ class ContextFloats {
  private:
   Status ReadClasses(const Pack& pack, size_t classes);
   void FoldGains(std::vector<float>& axes, std::vector<float>& inverse, size_t block) const;
-  void MakeShifts();
+  void FoldOrder(std::vector<float>& axes, std::vector<float>& inverse, size_t block);
   Status QuantizeBlock(MatrixView<const float> hidden, size_t first, float scale, int32_t* latents, Work& work) const;
   void Classify(std::span<int32_t> classes, Work& work) const;
-  int32_t NearestInGroups(const float* seen, std::span<float> middles, float* products) const;
+  void ChooseGroups(size_t tokens, Work& work) const;
+  void FindInGroups(std::span<int32_t> classes, Work& work) const;
   void MoveToCentroids(const int32_t* latents, const int32_t* mean_q4, const uint8_t* scales, float step,
                        float* turned) const;
 
   const FloatKernels* kernels_ = nullptr;
   std::vector<float> offset_, gain_, centroid_;
-  std::vector<int32_t> order_;
+  std::vector<int32_t> order_;                   // of coding, or empty: that of the transform
   std::vector<FloatPanels> forward_, backward_;  // blocks along the diagonal, gains included
   // Classes in the coordinates of class_axes_; with groups, first the middles of groups, then classes by group.
   struct Points {
@@ -64,9 +67,6 @@ class ContextFloats {
   Points classes_;
   std::vector<Points> groups_;
   std::vector<int32_t> group_begin_;
-  std::vector<float> shifts_;       // of narrow Gaussians, by scale and distance above the mean in 1/16
-  std::vector<float> wide_slope_;   // of wide ones, shift over distance in 1/16
-  std::vector<int32_t> wide_tail_;  // distance from which a cell of a wide one is the tail
 };
 
 }  // namespace sluice

@@ -32,13 +32,13 @@ Result<std::vector<StaticTable>> ReadTables(const Pack& pack, const char* name, 
 Result<IdTables> ReadIdTables(const Pack& pack, bool classes, size_t ids) {
   SLUICE_ASSIGN_OR_RETURN(auto first, ReadTables(pack, classes ? "classes" : "ids", ids + 1));
   if (!classes || !pack.tensors().contains("class_sizes")) {
-    SLUICE_ASSIGN_OR_RETURN(IdTables tables, IdTables::Flat(std::move(first)));
+    SLUICE_ASSIGN_OR_RETURN(IdTables tables, IdTables::Flat(first));
     if (tables.ids() != ids) return Corrupt("pack: a table of classes or ids is not one of all");
     return tables;
   }
   SLUICE_ASSIGN_OR_RETURN(const std::vector<uint32_t> sizes, ReadClassSizes(pack));
   SLUICE_ASSIGN_OR_RETURN(auto places, ReadTables(pack, "class_places", sizes.size() * (sizes.size() + 1)));
-  return IdTables::Grouped(sizes, std::move(first), std::move(places));
+  return IdTables::Grouped(sizes, first, places);
 }
 
 }  // namespace
@@ -132,23 +132,35 @@ bool ContextEnd::TakePoint(Source& source) {
   return point < parts_.weights.shape.points;
 }
 
+// The latents of one row, whose tokens are prepared, from its last block of tokens to its first.
+Status ContextEnd::PrependRow(std::span<const int32_t> latents) {
+  const size_t d = parts_.weights.shape.width;
+  for (size_t end = latents.size() / d; end > 0;) {
+    const size_t count = (end - 1) % ContextEngine::kBlock + 1;
+    end -= count;
+    const auto mean = std::span(mean_q4_).first(count * d);
+    const auto scale = std::span(scales_).first(count * d);
+    engine_.Parameters(end, mean, scale);
+    SLUICE_RETURN_IF_ERROR(encoder_.Prepend(latents.subspan(end * d, count * d), {scale, mean}));
+  }
+  return OkStatus();
+}
+
 Status ContextEnd::EncodeChunk(const ContextIntegers& integers, int point, std::vector<uint8_t>& payload) {
   const ContextShape& shape = parts_.weights.shape;
   const size_t elements = integers.latents.size(), count = elements / shape.width, length = count / rows_;
   const auto ids = integers.ids();
-  Resize(elements);
+  Resize(std::min(length, ContextEngine::kBlock) * shape.width);
   SLUICE_RETURN_IF_ERROR(encoder_.Begin(LanesFor(elements)));
   std::vector<int32_t> before(rows_);
-  for (size_t row = 0; row < rows_; ++row) {
+  for (size_t row = rows_; row-- > 0;) {
     ContextState& state = Row(row);
     if (fresh_) state.Begin();
     before[row] = state.last_id();
-    const size_t from = row * length * shape.width, size = length * shape.width;
-    engine_.Predict(point, ids.empty() ? ids : ids.subspan(row * length, length),
-                    std::span(integers.latents).subspan(from, size), state, std::span(mean_q4_).subspan(from, size),
-                    std::span(scales_).subspan(from, size));
+    const auto latents = std::span(integers.latents).subspan(row * length * shape.width, length * shape.width);
+    engine_.Prepare(point, length, ids.empty() ? ids : ids.subspan(row * length, length), latents, state);
+    SLUICE_RETURN_IF_ERROR(PrependRow(latents));
   }
-  SLUICE_RETURN_IF_ERROR(encoder_.Prepend(integers.latents, {scales_, mean_q4_}));
   RansStack& stack = encoder_.stack();
   for (size_t i = integers.classes.size(); i-- > 0;) {
     const int32_t previous = i % length == 0 ? before[i / length] : integers.classes[i - 1];
@@ -191,7 +203,7 @@ Status ContextEnd::DecodeLatents(size_t at, int32_t id, ContextState& state, std
     const size_t begin = shape.GroupBegin(g), from = at * shape.width + begin, size = shape.GroupSize(g);
     const auto mean = std::span(mean_q4_).subspan(from, size);
     const auto scale = std::span(scales_).subspan(from, size);
-    engine_.Parameters(g, mean, scale);
+    engine_.ParametersOf(g, mean, scale);
     SLUICE_RETURN_IF_ERROR(read(mean, scale, latents.subspan(begin, size)));
     engine_.Absorb(g, latents.subspan(begin, size));
   }

@@ -89,6 +89,7 @@ class ContextEnd {
   /// Nothing where the stream says a point that there is none of.
   template <typename Source>
   bool TakePoint(Source& source);
+  Status PrependRow(std::span<const int32_t> latents);
   ContextState& Row(size_t row) { return states_[fresh_ ? 0 : row]; }
   Status DecodeBlock(size_t at, size_t count, ContextState& state, ContextIntegers& integers,
                      GaussianArrayDecoder& decoder);

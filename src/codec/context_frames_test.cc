@@ -431,27 +431,45 @@ TEST(ContextPackTest, RejectsPacksThatAreCutOffFlippedOrForeign) {
   EXPECT_EQ(open(longer).code(), StatusCode::kCorrupt);
 }
 
+// Whether a codec is made of a pack that has another tensor of this name.
+StatusCode OpensWith(const Pack& pack, const TensorView& other) {
+  PackWriter writer(pack.info());
+  for (const auto& [key, view] : pack.tensors()) {
+    writer.AddTensor(key == other.name ? other : TensorView{key, view.dtype, view.shape, view.bytes});
+  }
+  for (const auto& [name, tables] : pack.tables()) writer.AddTables(name, tables);
+  writer.SetOperatingPoints(pack.operating_points());
+  return PackCodec::Make(*Pack::FromBytes(*writer.Serialize())).status().code();
+}
+
 TEST(ContextPackTest, RejectsClassTablesThatDoNotFitTheirGroups) {
   const auto bytes = PresetOf(true).Make();
   const Pack pack = *Pack::FromBytes(bytes);
   // Sizes of groups that are not all of the classes, or empty, or of another number of groups than there are tables.
   const auto opens = [&](std::vector<int32_t> sizes) {
-    PackWriter writer(pack.info());
-    for (const auto& [key, view] : pack.tensors()) {
-      if (key != "class_sizes") writer.AddTensor({key, view.dtype, view.shape, view.bytes});
-    }
     ByteWriter list;
     for (const int32_t size : sizes) list.Put(size);
-    writer.AddTensor({"class_sizes", DType::kI32, {sizes.size()}, list.bytes()});
-    for (const auto& [name, tables] : pack.tables()) writer.AddTables(name, tables);
-    writer.SetOperatingPoints(pack.operating_points());
-    return PackCodec::Make(*Pack::FromBytes(*writer.Serialize())).status().code();
+    return OpensWith(pack, {"class_sizes", DType::kI32, {sizes.size()}, list.bytes()});
   };
   EXPECT_EQ(opens({2, 3, 2, 3}), StatusCode::kOk);
   EXPECT_EQ(opens({3, 2, 2, 3}), StatusCode::kCorrupt);
   EXPECT_EQ(opens({2, 3, 2, 4}), StatusCode::kCorrupt);
   EXPECT_EQ(opens({2, 3, 2, 1}), StatusCode::kCorrupt);
   EXPECT_EQ(opens({5, 5}), StatusCode::kCorrupt);
+}
+
+TEST(ContextPackTest, RejectsClassesThatLieTooFarOut) {
+  const auto bytes = PresetOf(true).Make();
+  const Pack pack = *Pack::FromBytes(bytes);
+  const TensorView means = pack.tensors().find("class_means")->second;
+  const auto opens = [&](float first) {
+    ByteWriter values;
+    values.Put(first);
+    for (size_t i = sizeof(first); i < means.bytes.size(); ++i) values.Put(means.bytes[i]);
+    return OpensWith(pack, {"class_means", DType::kF32, means.shape, values.bytes()});
+  };
+  EXPECT_EQ(opens(1e15f), StatusCode::kOk);
+  EXPECT_EQ(opens(1e20f), StatusCode::kCorrupt) << "its square is no number, and it would be the nearest to nothing";
 }
 
 TEST(ContextPackTest, CostsATenthOfABlockWithPresetFast) {

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/bytes.h"
+#include "base/touch_pages.h"
 
 namespace sluice {
 namespace {
@@ -158,14 +159,16 @@ Status GaussianArrayDecoder::DecodeAll(const GaussianParameters& parameters, std
   for (size_t begin = 0; begin < values.size();) {
     const size_t size = std::min(values.size() - begin, GaussianBlock::kSize);
     block_.TakeParameters(tables_.tables(), parameters, begin, size);
+    const size_t next = begin + size, end = std::min(next + GaussianBlock::kSize, values.size());
     ReadAhead ahead(GaussianBlock::kSize);
-    parameters.AddTo(ahead, begin + size, std::min(begin + size + GaussianBlock::kSize, values.size()));
+    parameters.AddTo(ahead, next, end);
     ahead.Step();
+    TouchPages(values.data() + next, (end - next) * sizeof(T));
     if (!DecodeBlock(values.data() + begin)) {
       return Corrupt("gaussian arrays: a value from " + std::to_string(begin) + " on does not fit in " +
                      std::to_string(8 * sizeof(T)) + " bits");
     }
-    begin += size;
+    begin = next;
   }
   return OkStatus();
 }

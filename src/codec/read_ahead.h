@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <span>
 
+#include "base/touch_pages.h"
+
 namespace sluice {
 
 /// Asks the memory for what the next block needs, in as many steps as this block has pieces: a processor waits for few
@@ -18,6 +20,7 @@ class ReadAhead {
   /// Needs: at most three arrays.
   template <typename T>
   void Add(std::span<const T> array) {
+    TouchPages(array.data(), array.size_bytes());
     arrays_[size_++] = {reinterpret_cast<const char*>(array.data()), array.size_bytes(), piece_ * sizeof(T)};
   }
   void Step() {

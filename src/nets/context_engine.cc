@@ -9,6 +9,7 @@
 #include <cassert>
 #include <utility>
 
+#include "base/touch_pages.h"
 #include "base/vector_clones.h"
 
 namespace sluice {
@@ -156,7 +157,6 @@ ContextEngine::ContextEngine(const ContextWeights& weights, const IntegerKernels
   hidden_stride_ = RoundUp(m, kColumnStep);
   sum_stride_ = RoundUp(m, kPanelRows);
   past_.resize(kBlock * past_stride_);
-  hidden_.resize(kBlock * hidden_stride_);
   base_.resize(kBlock * sum_stride_);
   feature_base_.resize(kBlock * sum_stride_);
   past_sums_.resize(kBlock * sum_stride_);
@@ -164,7 +164,7 @@ ContextEngine::ContextEngine(const ContextWeights& weights, const IntegerKernels
   scales_.resize(kBlock * output_stride_);
   no_row_.resize(std::max(2 * shape.width, m));
   no_bias_.resize(m);
-  direct_.resize(kBlock, {no_row_.data(), no_row_.data()});
+  MakeRoom(kBlock);
   if (shape.latents) {
     seen_stride_ = RoundUp(shape.width, kColumnStep) + kColumnStep;
     seen_.resize(kBlock * seen_stride_);
@@ -174,8 +174,15 @@ ContextEngine::ContextEngine(const ContextWeights& weights, const IntegerKernels
   for (size_t i = 0; i < m; ++i) leak_.push_back(static_cast<int32_t>(1 + i * kSpeeds / m));
 }
 
+void ContextEngine::MakeRoom(size_t tokens) {
+  if (direct_.size() >= tokens) return;
+  hidden_.resize(tokens * weights_.shape.groups * hidden_stride_);
+  direct_.resize(tokens, {no_row_.data(), no_row_.data()});
+}
+
 // What the ids and the point say of a token: the beginning of base and feature_base, and where its direct rows are.
-void ContextEngine::Name(size_t at, int32_t id, const std::array<int32_t, 2>& earlier) {
+void ContextEngine::Name(size_t at, int32_t id, const std::array<int32_t, 2>& earlier,
+                         std::array<const int8_t*, 2>& direct) {
   const ContextWeights& w = weights_;
   const size_t m = w.shape.hidden;
   int32_t* base = base_.data() + at * sum_stride_;
@@ -187,19 +194,18 @@ void ContextEngine::Name(size_t at, int32_t id, const std::array<int32_t, 2>& ea
     std::copy_n(w.feature_bias.data(), m, feature);
     return;
   }
-  const auto row = [](const std::vector<int8_t>& table, size_t index, size_t width) {
-    return table.data() + index * width;
-  };
   const auto now = static_cast<size_t>(id), previous = static_cast<size_t>(earlier[0]),
              before = static_cast<size_t>(earlier[1]);
-  const int8_t* const pair = w.shape.pair_bits > 0 ? row(w.pair, PairBucket(id, earlier[0]), m) : none;
+  const int8_t* const pair = w.shape.pair_bits > 0 ? w.pair.data() + PairBucket(id, earlier[0]) * m : none;
   AddNames(w.base_bias.data(), point,
-           {row(w.now, now, m), row(w.previous, previous, m), row(w.before, before, m), pair}, m, base);
+           {w.id_rows.At(now, IdRows::kNow), w.id_rows.At(previous, IdRows::kPrevious),
+            w.id_rows.At(before, IdRows::kBefore), pair},
+           m, base);
   AddNames(w.feature_bias.data(), no_bias_.data(),
-           {row(w.feature_now, now, m), row(w.feature_previous, previous, m), none, none}, m, feature);
-  const size_t outputs = 2 * w.shape.width;
-  if (w.shape.direct > 0) direct_[at][0] = row(w.direct_now, now, outputs);
-  if (w.shape.direct > 1) direct_[at][1] = row(w.direct_previous, previous, outputs);
+           {w.id_rows.At(now, IdRows::kFeatureNow), w.id_rows.At(previous, IdRows::kFeaturePrevious), none, none}, m,
+           feature);
+  if (w.shape.direct > 0) direct[0] = w.id_rows.At(now, IdRows::kDirectNow);
+  if (w.shape.direct > 1) direct[1] = w.id_rows.At(previous, IdRows::kDirectPrevious);
 }
 
 size_t ContextEngine::PairBucket(int32_t id, int32_t previous) const {
@@ -214,20 +220,28 @@ void ContextEngine::Fetch(const int8_t* row, size_t size) {
   for (size_t byte = 0; byte < size; byte += kLine) __builtin_prefetch(row + byte);
 }
 
-void ContextEngine::FetchDirect(size_t at) const {
-  for (size_t k = 0; k < weights_.shape.direct; ++k) Fetch(direct_[at][k], 2 * weights_.shape.width);
+void ContextEngine::FetchDirect(size_t at, size_t group) const {
+  const ContextShape& shape = weights_.shape;
+  for (size_t k = 0; k < shape.direct; ++k) {
+    for (const size_t half : {size_t{0}, shape.width}) {
+      Fetch(direct_[at][k] + half + shape.GroupBegin(group), shape.GroupSize(group));
+    }
+  }
 }
 
-// The rows that Name will read, of all but the ids before the first, which are at hand.
+// The rows that Name will read, and Outputs after it.
 void ContextEngine::FetchNames(std::span<const int32_t> ids) const {
   const ContextWeights& w = weights_;
-  const size_t m = w.shape.hidden;
+  const auto row = [&](size_t t) { return w.id_rows.At(static_cast<size_t>(ids[t]), IdRows::kNow); };
+  const auto pair = [&](size_t t) { return w.pair.data() + PairBucket(ids[t], ids[t - 1]) * w.shape.hidden; };
+  const bool pairs = w.shape.pair_bits > 0;
   for (size_t t = 0; t < ids.size(); ++t) {
-    const size_t at = static_cast<size_t>(ids[t]) * m;
-    for (const auto* table : {&w.now, &w.previous, &w.before, &w.feature_now, &w.feature_previous}) {
-      Fetch(table->data() + at, m);
-    }
-    if (w.shape.pair_bits > 0 && t > 0) Fetch(w.pair.data() + PairBucket(ids[t], ids[t - 1]) * m, m);
+    TouchPages(row(t), w.id_rows.RowSize());
+    if (pairs && t > 0) TouchPages(pair(t), w.shape.hidden);
+  }
+  for (size_t t = 0; t < ids.size(); ++t) {
+    Fetch(row(t), w.id_rows.NamesSize());
+    if (pairs && t > 0) Fetch(pair(t), w.shape.hidden);
   }
 }
 
@@ -265,27 +279,29 @@ void ContextEngine::ActivateAt(size_t at, const int32_t* base, const int32_t* su
   }
 }
 
-// Data: means and scales with `stride` elements from token to token.
-void ContextEngine::ParametersOf(size_t group, size_t tokens, const int32_t* sums, size_t stride, int32_t* mean_q4,
-                                 uint8_t* scales) {
+// Of up to kBlock prepared tokens. Data: means and scales with `stride` elements from token to token.
+void ContextEngine::Outputs(size_t group, size_t at, size_t tokens, size_t stride, int32_t* mean_q4, uint8_t* scales) {
   const ContextWeights& w = weights_;
   const ContextWeights::Point& point = w.points[static_cast<size_t>(point_)];
   const size_t from = w.shape.GroupBegin(group), size = w.shape.GroupSize(group);
-  for (size_t t = 0; t < tokens; ++t) ActivateAt(t, base_.data(), sums, hidden_.data() + t * hidden_stride_);
   const auto multiply = [&](const ContextWeights::Outputs& outputs, std::vector<int32_t>& into) {
-    kernels_.multiply(
-        {outputs.weights[group], hidden_.data(), hidden_stride_, into.data(), output_stride_, tokens, false});
+    kernels_.multiply({outputs.weights[group], HiddenOf(at, group), w.shape.groups * hidden_stride_, into.data(),
+                       output_stride_, tokens, false});
   };
   const auto row = [&](const ContextWeights::Outputs& outputs, const int32_t* of, size_t t, size_t first) {
-    return OutputRow{
-        of + t * output_stride_,    outputs.rounding.half.data() + from, outputs.rounding.shift.data() + from,
-        outputs.bias.data() + from, direct_[t][0] + first + from,        direct_[t][1] + first + from};
+    const auto& direct = direct_[at + t];
+    return OutputRow{of + t * output_stride_,
+                     outputs.rounding.half.data() + from,
+                     outputs.rounding.shift.data() + from,
+                     outputs.bias.data() + from,
+                     direct[0] + first + from,
+                     direct[1] + first + from};
   };
-  FetchDirect(0);
+  FetchDirect(at, group);
   multiply(w.means, means_);
   multiply(w.scales, scales_);
   for (size_t t = 0; t < tokens; ++t) {
-    if (t + 1 < tokens) FetchDirect(t + 1);
+    if (t + 1 < tokens) FetchDirect(at + t + 1, group);
     ToMeans(row(w.means, means_.data(), t, 0), size, point.mean_factor, w.mean_rounding.half.data() + from,
             w.mean_rounding.shift.data() + from, mean_q4 + t * stride);
     ToScales(row(w.scales, scales_.data(), t, w.shape.width), size, point.scale_offset.data() + from,
@@ -303,18 +319,40 @@ void ContextEngine::KeepFeatures(size_t at, const int32_t* sums, int32_t id, Con
   state.Advance();
 }
 
+void ContextEngine::Prepare(int point, size_t n, std::span<const int32_t> ids, std::span<const int32_t> latents,
+                            ContextState& state) {
+  const ContextShape& shape = weights_.shape;
+  assert(latents.size() == n * shape.width || !shape.latents);
+  assert(ids.size() == (shape.names == TokenNames::kNone ? 0 : n));
+  MakeRoom(n);
+  point_ = point;
+  for (size_t begin = 0; begin < n; begin += kBlock) {
+    const size_t count = std::min(kBlock, n - begin);
+    const int32_t* const sums = shape.latents ? SumLatents(latents.data() + begin * shape.width, count) : nullptr;
+    PrepareBlock(begin, count, ids.empty() ? ids : ids.subspan(begin, count), sums, state);
+  }
+}
+
+void ContextEngine::Parameters(size_t at, std::span<int32_t> mean_q4, std::span<uint8_t> scales) {
+  const ContextShape& shape = weights_.shape;
+  const size_t d = shape.width, tokens = mean_q4.size() / d;
+  assert(scales.size() == mean_q4.size());
+  for (size_t begin = 0; begin < tokens; begin += kBlock) {
+    for (size_t g = 0; g < shape.groups; ++g) {
+      const size_t from = begin * d + shape.GroupBegin(g);
+      Outputs(g, at + begin, std::min(kBlock, tokens - begin), d, mean_q4.data() + from, scales.data() + from);
+    }
+  }
+}
+
 void ContextEngine::Predict(int point, std::span<const int32_t> ids, std::span<const int32_t> latents,
                             ContextState& state, std::span<int32_t> mean_q4, std::span<uint8_t> scales) {
   const size_t d = weights_.shape.width, tokens = mean_q4.size() / d;
-  assert(scales.size() == mean_q4.size() && (latents.size() == mean_q4.size() || !weights_.shape.latents));
-  assert(ids.empty() == (weights_.shape.names == TokenNames::kNone));
-  point_ = point;
   for (size_t begin = 0; begin < tokens; begin += kBlock) {
     const size_t count = std::min(kBlock, tokens - begin);
-    const int32_t* sums = nullptr;
-    if (weights_.shape.latents) sums = SumLatents(latents.data() + begin * d, count);
-    PredictBlock(ids.empty() ? ids : ids.subspan(begin, count), count, sums, state, mean_q4.data() + begin * d,
-                 scales.data() + begin * d);
+    Prepare(point, count, ids.empty() ? ids : ids.subspan(begin, count),
+            weights_.shape.latents ? latents.subspan(begin * d, count * d) : latents, state);
+    Parameters(0, mean_q4.subspan(begin * d, count * d), scales.subspan(begin * d, count * d));
   }
 }
 
@@ -333,35 +371,35 @@ const int32_t* ContextEngine::SumLatents(const int32_t* latents, size_t tokens) 
   return sums_.data();
 }
 
-void ContextEngine::PredictBlock(std::span<const int32_t> ids, size_t tokens, const int32_t* sums, ContextState& state,
-                                 int32_t* mean_q4, uint8_t* scales) {
+void ContextEngine::PrepareBlock(size_t at, size_t tokens, std::span<const int32_t> ids, const int32_t* sums,
+                                 ContextState& state) {
   const ContextShape& shape = weights_.shape;
   FetchNames(ids);
   const auto layer = [&](size_t g) { return sums == nullptr ? nullptr : sums + g * kBlock * sum_stride_; };
   for (size_t t = 0; t < tokens; ++t) {
     const int32_t id = ids.empty() ? 0 : ids[t];
-    Name(t, id, state.ids(state.tokens_));
+    Name(t, id, state.ids(state.tokens_), direct_[at + t]);
     TakePast(t, state);
     KeepFeatures(t, layer(shape.groups), id, state);
   }
   FinishBase(tokens);
-  for (size_t g = 0; g < shape.groups; ++g) {
-    const size_t from = shape.GroupBegin(g);
-    ParametersOf(g, tokens, layer(g), shape.width, mean_q4 + from, scales + from);
+  for (size_t t = 0; t < tokens; ++t) {
+    for (size_t g = 0; g < shape.groups; ++g) ActivateAt(t, base_.data(), layer(g), HiddenOf(at + t, g));
   }
 }
 
 void ContextEngine::BeginToken(int point, int32_t id, ContextState& state) {
   point_ = point;
   id_ = id;
-  Name(0, id, state.ids(state.tokens_));
+  Name(0, id, state.ids(state.tokens_), direct_[0]);
   TakePast(0, state);
   FinishBase(1);
   if (weights_.shape.latents) std::fill_n(sums_.data(), sum_stride_, 0);
 }
 
-void ContextEngine::Parameters(size_t group, std::span<int32_t> mean_q4, std::span<uint8_t> scales) {
-  ParametersOf(group, 1, FirstLayer(), mean_q4.size(), mean_q4.data(), scales.data());
+void ContextEngine::ParametersOf(size_t group, std::span<int32_t> mean_q4, std::span<uint8_t> scales) {
+  ActivateAt(0, base_.data(), FirstLayer(), HiddenOf(0, group));
+  Outputs(group, 0, 1, mean_q4.size(), mean_q4.data(), scales.data());
 }
 
 void ContextEngine::Absorb(size_t group, std::span<const int32_t> latents) {

@@ -56,7 +56,7 @@ class ContextEngineTest : public testing::TestWithParam<const char*> {
     engine.BeginToken(1, ids_[t], state);
     for (size_t g = 0; g < weights_.shape.groups; ++g) {
       const size_t from = weights_.shape.GroupBegin(g), size = weights_.shape.GroupSize(g);
-      engine.Parameters(g, mean.subspan(from, size), scale.subspan(from, size));
+      engine.ParametersOf(g, mean.subspan(from, size), scale.subspan(from, size));
       engine.Absorb(g, std::span(latents_).subspan(t * 35 + from, size));
     }
     engine.EndToken(state);

@@ -136,7 +136,12 @@ inline std::vector<uint8_t> ContextSample::Make() const {
        [&](uint64_t i) { return axes(i / (wide * wide) * wide * wide + i % wide * wide + i / wide % wide); });
   ints("gain", {d}, floats(4, 1));
   ints("centroid", {d}, floats(0.5f, 0.5f));
-  ints("order", {d}, [&](uint64_t i) { return static_cast<int32_t>(i ^ (i % 2 == 0 && i + 1 == d ? 0 : 1)); });
+  // As trained codecs have them: by falling deviation over all blocks, but for networks that see no latents.
+  const size_t blocks = d / wide;
+  ints("order", {d}, [&](uint64_t i) {
+    if (blocks > 1 && shape.latents) return static_cast<int32_t>(i % blocks * wide + i / blocks);
+    return static_cast<int32_t>(i ^ (i % 2 == 0 && i + 1 == d ? 0 : 1));
+  });
   if (shape.names == TokenNames::kClasses) {
     const size_t r = std::min(d, class_width);
     ints("class_axes", {r, d}, floats(0, 1));

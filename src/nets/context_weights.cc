@@ -79,6 +79,27 @@ Result<std::vector<uint32_t>> ReadClassSizes(const Pack& pack) {
   return std::vector<uint32_t>(sizes.begin(), sizes.end());
 }
 
+Result<IdRows> IdRows::FromPack(const Pack& pack, const ContextShape& shape) {
+  static constexpr const char* kNames[kParts] = {
+      "table.now",    "table.feature_now", "table.previous",       "table.feature_previous",
+      "table.before", "table.direct_now",  "table.direct_previous"};
+  const size_t parts = kDirectNow + shape.direct, ids = shape.ids + 1;
+  const auto width = [&](size_t part) { return part < kDirectNow ? shape.hidden : 2 * shape.width; };
+  IdRows made;
+  for (size_t part = 0; part < kParts; ++part)
+    made.begin_[part + 1] = made.begin_[part] + (part < parts ? width(part) : 0);
+  made.stride_ = made.begin_[kParts];
+  made.values_.resize(ids * made.stride_);
+  for (size_t part = 0; part < parts; ++part) {
+    SLUICE_ASSIGN_OR_RETURN(const auto table, ReadInt8(pack, kNames[part], ids, width(part)));
+    for (size_t id = 0; id < ids; ++id) {
+      std::copy_n(table.data() + id * width(part), width(part),
+                  made.values_.data() + id * made.stride_ + made.begin_[part]);
+    }
+  }
+  return made;
+}
+
 Status ContextWeights::ReadShape(const Pack& pack) {
   constexpr size_t kFields = 9,
                    kFieldsOfOld = 6;  // packs that see latents and have no direct rows may leave the rest out
@@ -167,22 +188,9 @@ Status ContextWeights::ReadLists(const Pack& pack) {
                           ReadInt32(pack, "channel_exponent", {shape.width}, {kLeastExponent, kMostExponent}));
   PreparePoints(exponents);
   if (shape.names == TokenNames::kNone) return OkStatus();
-  const std::pair<const char*, std::vector<int8_t>*> tables[] = {{"table.now", &now},
-                                                                 {"table.previous", &previous},
-                                                                 {"table.before", &before},
-                                                                 {"table.feature_now", &feature_now},
-                                                                 {"table.feature_previous", &feature_previous}};
-  for (const auto& [name, table] : tables) {
-    SLUICE_ASSIGN_OR_RETURN(*table, ReadInt8(pack, name, shape.ids + 1, m));
-  }
+  SLUICE_ASSIGN_OR_RETURN(id_rows, IdRows::FromPack(pack, shape));
   if (shape.pair_bits > 0) {
     SLUICE_ASSIGN_OR_RETURN(pair, ReadInt8(pack, "table.pair", uint64_t{1} << shape.pair_bits, m));
-  }
-  if (shape.direct > 0) {
-    SLUICE_ASSIGN_OR_RETURN(direct_now, ReadInt8(pack, "table.direct_now", shape.ids + 1, 2 * shape.width));
-  }
-  if (shape.direct > 1) {
-    SLUICE_ASSIGN_OR_RETURN(direct_previous, ReadInt8(pack, "table.direct_previous", shape.ids + 1, 2 * shape.width));
   }
   return OkStatus();
 }

@@ -1,6 +1,7 @@
 #ifndef SLUICE_NETS_CONTEXT_WEIGHTS_H_
 #define SLUICE_NETS_CONTEXT_WEIGHTS_H_
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -49,6 +50,28 @@ struct RowRounding {
   }
 };
 
+/// What a network knows of an id: a row of each of several tables, side by side, since ids come as they like and every
+/// one of them is a look into far memory.
+class IdRows {
+ public:
+  /// In the order in which a token and the two after it need them: rows of m for the hidden layer, then of 2 d.
+  enum Part : size_t { kNow, kFeatureNow, kPrevious, kFeaturePrevious, kBefore, kDirectNow, kDirectPrevious, kParts };
+
+  /// Errors: Corrupt. Needs: a shape with names.
+  static Result<IdRows> FromPack(const Pack& pack, const ContextShape& shape);
+
+  /// Needs: the shape has the part.
+  const int8_t* At(size_t id, Part part) const { return values_.data() + id * stride_ + begin_[part]; }
+  /// Bytes of all parts, from At(id, kNow) on, and of those of the hidden layer.
+  size_t RowSize() const { return stride_; }
+  size_t NamesSize() const { return begin_[kDirectNow]; }
+
+ private:
+  size_t stride_ = 0;
+  std::array<size_t, kParts + 1> begin_{};
+  std::vector<int8_t> values_;  // [ids + 1] rows
+};
+
 /// The integers of a context network in the order in which they are used. Source: docs/numerics.md.
 /// Threads: immutable, any number of engines.
 class ContextWeights {
@@ -69,11 +92,10 @@ class ContextWeights {
     std::vector<int32_t> bias;  ///< [d]
   };
   Outputs means, scales;
-  std::vector<int32_t> base_bias, feature_bias;                              ///< [m]
-  std::vector<int32_t> point_bias;                                           ///< [points, m]
-  std::vector<int8_t> now, previous, before, feature_now, feature_previous;  ///< [ids + 1, m] each, or empty
-  std::vector<int8_t> pair;                                                  ///< [2^pair_bits, m], or empty
-  std::vector<int8_t> direct_now, direct_previous;                           ///< [ids + 1, 2 d] each, or empty
+  std::vector<int32_t> base_bias, feature_bias;  ///< [m]
+  std::vector<int32_t> point_bias;               ///< [points, m]
+  IdRows id_rows;                                   ///< empty without names
+  std::vector<int8_t> pair;                      ///< [2^pair_bits, m], or empty
   RowRounding mean_rounding;  ///< [d]: 10 bits of an output and 8 of a point's scale become 4 of a mean
 
   /// What depends on the operating point.

@@ -94,7 +94,7 @@ Status ReadClasses(const SafetensorsFile& file, StoredContext& stored) {
                           ReadTables(file, "classes.frequencies", std::vector<size_t>(n + 1, groups > 0 ? groups : n),
                                      config.precision_bits));
   if (groups == 0) {
-    SLUICE_ASSIGN_OR_RETURN(stored.classes, IdTables::Flat(std::move(first)));
+    SLUICE_ASSIGN_OR_RETURN(stored.classes, IdTables::Flat(first));
     return OkStatus();
   }
   std::vector<uint32_t> sizes;
@@ -106,7 +106,7 @@ Status ReadClasses(const SafetensorsFile& file, StoredContext& stored) {
     symbols.insert(symbols.end(), groups + 1, static_cast<size_t>(size[g]));
   }
   SLUICE_ASSIGN_OR_RETURN(auto places, ReadTables(file, "classes.places", symbols, config.precision_bits));
-  SLUICE_ASSIGN_OR_RETURN(stored.classes, IdTables::Grouped(std::move(sizes), std::move(first), std::move(places)));
+  SLUICE_ASSIGN_OR_RETURN(stored.classes, IdTables::Grouped(std::move(sizes), first, places));
   return OkStatus();
 }
 

@@ -3,8 +3,11 @@
 #include "prob/id_tables.h"
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <utility>
+
+#include "base/vector_clones.h"
 
 namespace sluice {
 namespace {
@@ -15,12 +18,29 @@ constexpr double kWeightUnit = 1 << 20;
 constexpr size_t kLeastGroup = 2;  // a table has two symbols
 constexpr size_t kMostGroups = 256;
 
-Status CheckTables(std::span<const StaticTable> tables, size_t symbols) {
+Status CheckTables(std::span<const StaticTable> tables, size_t symbols, int precision) {
   for (const StaticTable& table : tables) {
-    if (table.closed() && table.first() == 0 && table.count() == symbols) continue;
-    return Corrupt("id tables: a table that is not closed, or not one of " + std::to_string(symbols) + " symbols");
+    if (table.closed() && table.first() == 0 && table.count() == symbols && table.precision() == precision) continue;
+    return Corrupt("id tables: a table that is not closed, or not one of " + std::to_string(symbols) + " symbols and " +
+                   std::to_string(precision) + " bits");
   }
   return OkStatus();
+}
+
+std::vector<uint16_t> StartsOf(std::span<const StaticTable> tables) {
+  std::vector<uint16_t> starts;
+  for (const StaticTable& table : tables) {
+    for (size_t symbol = 0; symbol < table.count(); ++symbol) {
+      starts.push_back(static_cast<uint16_t>(table.frequency_table().At(symbol).start));
+    }
+  }
+  return starts;
+}
+
+SLUICE_VECTOR_CLONES uint16_t CountUpTo(const uint16_t* __restrict starts, uint16_t count, uint16_t slot) {
+  uint16_t below = 0;
+  for (uint16_t i = 0; i < count; ++i) below = static_cast<uint16_t>(below + (starts[i] <= slot ? 1 : 0));
+  return below;
 }
 
 // Counts of what follows `previous`, drawn towards `alone`.
@@ -53,23 +73,30 @@ Result<std::vector<StaticTable>> FitAll(std::span<const std::pair<size_t, size_t
 
 }  // namespace
 
-IdTables::IdTables(std::vector<uint32_t> sizes, std::vector<StaticTable> first, std::vector<StaticTable> places)
-    : sizes_(std::move(sizes)), first_(std::move(first)), places_(std::move(places)) {
+IdTables::IdTables(std::vector<uint32_t> sizes, std::span<const StaticTable> first, std::span<const StaticTable> places)
+    : sizes_(std::move(sizes)), first_(StartsOf(first)), places_(StartsOf(places)) {
+  if (!first.empty()) {
+    precision_ = first[0].precision();
+    ids_ = first.size() - 1;
+  }
+  size_t places_before = 0;
   for (size_t group = 0; group < sizes_.size(); ++group) {
+    places_begin_.push_back(places_before);
+    places_before += size_t{sizes_[group]} * (sizes_.size() + 1);
     begin_.push_back(static_cast<int32_t>(group_of_.size()));
     group_of_.insert(group_of_.end(), sizes_[group], static_cast<uint16_t>(group));
   }
   group_of_.push_back(static_cast<uint16_t>(sizes_.size()));
 }
 
-Result<IdTables> IdTables::Flat(std::vector<StaticTable> tables) {
+Result<IdTables> IdTables::Flat(std::span<const StaticTable> tables) {
   if (tables.size() < kLeastGroup + 1) return Corrupt("id tables: " + std::to_string(tables.size()) + " tables");
-  SLUICE_RETURN_IF_ERROR(CheckTables(tables, tables.size() - 1));
-  return IdTables({}, std::move(tables), {});
+  SLUICE_RETURN_IF_ERROR(CheckTables(tables, tables.size() - 1, tables[0].precision()));
+  return IdTables({}, tables, {});
 }
 
-Result<IdTables> IdTables::Grouped(std::vector<uint32_t> sizes, std::vector<StaticTable> groups,
-                                   std::vector<StaticTable> places) {
+Result<IdTables> IdTables::Grouped(std::vector<uint32_t> sizes, std::span<const StaticTable> groups,
+                                   std::span<const StaticTable> places) {
   size_t ids = 0;
   for (const uint32_t size : sizes) ids += size;
   if (sizes.size() < kLeastGroup || sizes.size() > kMostGroups || groups.size() != ids + 1 ||
@@ -77,12 +104,13 @@ Result<IdTables> IdTables::Grouped(std::vector<uint32_t> sizes, std::vector<Stat
     return Corrupt("id tables: " + std::to_string(sizes.size()) + " groups, " + std::to_string(groups.size()) +
                    " tables of groups and " + std::to_string(places.size()) + " of places do not fit");
   }
-  SLUICE_RETURN_IF_ERROR(CheckTables(groups, sizes.size()));
+  const int precision = groups[0].precision();
+  SLUICE_RETURN_IF_ERROR(CheckTables(groups, sizes.size(), precision));
   for (size_t group = 0; group < sizes.size(); ++group) {
-    const auto part = std::span(places).subspan(group * (sizes.size() + 1), sizes.size() + 1);
-    SLUICE_RETURN_IF_ERROR(CheckTables(part, sizes[group]));
+    const auto part = places.subspan(group * (sizes.size() + 1), sizes.size() + 1);
+    SLUICE_RETURN_IF_ERROR(CheckTables(part, sizes[group], precision));
   }
-  return IdTables(std::move(sizes), std::move(groups), std::move(places));
+  return IdTables(std::move(sizes), groups, places);
 }
 
 Result<IdTables> IdTables::Fit(std::span<const std::vector<int32_t>> sequences, size_t ids, std::vector<uint32_t> sizes,
@@ -102,20 +130,55 @@ Result<IdTables> IdTables::Fit(std::span<const std::vector<int32_t>> sequences, 
     }
   }
   SLUICE_ASSIGN_OR_RETURN(auto first_tables, FitAll(first, ids + 1, groups > 0 ? groups : ids, precision));
-  if (groups == 0) return Flat(std::move(first_tables));
+  if (groups == 0) return Flat(first_tables);
   std::vector<StaticTable> place_tables;
   for (size_t group = 0; group < groups; ++group) {
     SLUICE_ASSIGN_OR_RETURN(auto tables, FitAll(places[group], groups + 1, sizes[group], precision));
     std::move(tables.begin(), tables.end(), std::back_inserter(place_tables));
   }
-  return Grouped(std::move(sizes), std::move(first_tables), std::move(place_tables));
+  return Grouped(std::move(sizes), first_tables, place_tables);
+}
+
+// Few starts are all counted, which takes no branch that could be foreseen wrongly.
+size_t IdTables::Find(Starts starts, uint32_t slot) {
+  constexpr size_t kFew = 256;
+  if (starts.size() <= kFew) {
+    return CountUpTo(starts.data(), static_cast<uint16_t>(starts.size()), static_cast<uint16_t>(slot)) - size_t{1};
+  }
+  return static_cast<size_t>(std::upper_bound(starts.begin(), starts.end(), slot) - starts.begin()) - 1;
 }
 
 double IdTables::CostBits(int32_t previous, int32_t id) const {
-  const StaticTable& first = first_[static_cast<size_t>(previous)];
-  if (sizes_.empty()) return first.CostBits(id);
+  double bits = 0;
+  const auto add = [&](Interval interval) { bits += precision_ - std::log2(static_cast<double>(interval.freq)); };
+  if (sizes_.empty()) {
+    add(IntervalOf(FirstOf(previous), static_cast<size_t>(id)));
+    return bits;
+  }
   const size_t group = GroupOf(id);
-  return first.CostBits(static_cast<int64_t>(group)) + PlacesOf(group, previous).CostBits(id - begin_[group]);
+  add(IntervalOf(FirstOf(previous), group));
+  add(IntervalOf(PlacesOf(group, GroupOf(previous)), static_cast<size_t>(id - begin_[group])));
+  return bits;
+}
+
+StaticTable IdTables::TableOf(Starts starts) const {
+  std::vector<uint32_t> frequencies;
+  for (size_t symbol = 0; symbol < starts.size(); ++symbol) frequencies.push_back(IntervalOf(starts, symbol).freq);
+  return *StaticTable::FromFrequencies(0, frequencies, true, precision_);  // it was one
+}
+
+std::vector<StaticTable> IdTables::first() const {
+  std::vector<StaticTable> tables;
+  for (size_t id = 0; !empty() && id <= ids_; ++id) tables.push_back(TableOf(FirstOf(static_cast<int32_t>(id))));
+  return tables;
+}
+
+std::vector<StaticTable> IdTables::places() const {
+  std::vector<StaticTable> tables;
+  for (size_t group = 0; group < sizes_.size(); ++group) {
+    for (size_t before = 0; before <= sizes_.size(); ++before) tables.push_back(TableOf(PlacesOf(group, before)));
+  }
+  return tables;
 }
 
 }  // namespace sluice

@@ -25,12 +25,12 @@ class IdTables {
   /// None: nothing can be coded.
   IdTables() = default;
   /// Data: n + 1 closed tables of n symbols. Errors: Corrupt.
-  static Result<IdTables> Flat(std::vector<StaticTable> tables);
+  static Result<IdTables> Flat(std::span<const StaticTable> tables);
   /// Data: how many ids each of G groups has; n + 1 closed tables of G symbols; G (G + 1) closed tables of the places,
   /// group after group, in a group one for each group before and one for none.
   /// Errors: Corrupt.
-  static Result<IdTables> Grouped(std::vector<uint32_t> sizes, std::vector<StaticTable> groups,
-                                  std::vector<StaticTable> places);
+  static Result<IdTables> Grouped(std::vector<uint32_t> sizes, std::span<const StaticTable> groups,
+                                  std::span<const StaticTable> places);
 
   /// The best tables for ids that follow one another. Data: `sequences`, of ids in [0, n), each beginning anew; `sizes`
   /// of groups, or empty for flat tables. Errors: InvalidArgument as StaticTable::ClosedFromWeights.
@@ -39,12 +39,12 @@ class IdTables {
 
   bool empty() const { return first_.empty(); }
   /// n.
-  size_t ids() const { return empty() ? 0 : first_.size() - 1; }
+  size_t ids() const { return ids_; }
   /// Empty for flat tables.
   std::span<const uint32_t> sizes() const { return sizes_; }
-  /// Of ids or, with groups, of groups, by the id before.
-  std::span<const StaticTable> first() const { return first_; }
-  std::span<const StaticTable> places() const { return places_; }
+  /// Of ids or, with groups, of groups, by the id before. Cost: makes them.
+  std::vector<StaticTable> first() const;
+  std::vector<StaticTable> places() const;
 
   /// Needs: ids in range. `Backwards` for a sink that is given the last element first.
   template <bool kBackwards, IntervalSink Sink>
@@ -55,35 +55,62 @@ class IdTables {
   double CostBits(int32_t previous, int32_t id) const;
 
  private:
-  IdTables(std::vector<uint32_t> sizes, std::vector<StaticTable> first, std::vector<StaticTable> places);
-  size_t GroupOf(int32_t id) const { return group_of_[static_cast<size_t>(id)]; }
-  const StaticTable& PlacesOf(size_t group, int32_t previous) const {
-    return places_[group * (sizes_.size() + 1) + GroupOf(previous)];
-  }
+  /// Where the intervals of a table's symbols start. Tables lie one after the other, two bytes a symbol: which of them
+  /// comes next is as good as random, and so nearly every look is one into far memory.
+  using Starts = std::span<const uint16_t>;
 
+  IdTables(std::vector<uint32_t> sizes, std::span<const StaticTable> first, std::span<const StaticTable> places);
+  size_t GroupOf(int32_t id) const { return group_of_[static_cast<size_t>(id)]; }
+  size_t FirstSymbols() const { return sizes_.empty() ? ids_ : sizes_.size(); }
+  Starts FirstOf(int32_t previous) const {
+    return Starts(first_).subspan(static_cast<size_t>(previous) * FirstSymbols(), FirstSymbols());
+  }
+  Starts PlacesOf(size_t group, size_t group_before) const {
+    return Starts(places_).subspan(places_begin_[group] + group_before * sizes_[group], sizes_[group]);
+  }
+  Interval IntervalOf(Starts starts, size_t symbol) const {
+    const uint32_t end = symbol + 1 < starts.size() ? starts[symbol + 1] : 1u << precision_;
+    return {starts[symbol], end - starts[symbol]};
+  }
+  /// The symbol that owns a slot below 2^precision.
+  static size_t Find(Starts starts, uint32_t slot);
+  template <IntervalSource Source>
+  size_t Take(Starts starts, Source& source) const;
+  StaticTable TableOf(Starts starts) const;
+
+  int precision_ = 0;
+  size_t ids_ = 0;
   std::vector<uint32_t> sizes_;
-  std::vector<StaticTable> first_, places_;
-  std::vector<int32_t> begin_;      // of each group
-  std::vector<uint16_t> group_of_;  // each id; of n, the number of groups
+  std::vector<uint16_t> first_, places_;
+  std::vector<size_t> places_begin_;  // of each group
+  std::vector<int32_t> begin_;        // the first id of each group
+  std::vector<uint16_t> group_of_;    // each id; of n, the number of groups
 };
 
 template <bool kBackwards, IntervalSink Sink>
 void IdTables::Encode(int32_t previous, int32_t id, Sink& sink) const {
-  const StaticTable& first = first_[static_cast<size_t>(previous)];
-  if (sizes_.empty()) return EncodeStatic(first, id, sink);
+  if (sizes_.empty()) return sink.Push(IntervalOf(FirstOf(previous), static_cast<size_t>(id)));
   const size_t group = GroupOf(id);
-  const auto place = [&] { EncodeStatic(PlacesOf(group, previous), id - begin_[group], sink); };
+  const auto place = [&] {
+    sink.Push(IntervalOf(PlacesOf(group, GroupOf(previous)), static_cast<size_t>(id - begin_[group])));
+  };
   if (kBackwards) place();
-  EncodeStatic(first, static_cast<int64_t>(group), sink);
+  sink.Push(IntervalOf(FirstOf(previous), group));
   if (!kBackwards) place();
 }
 
 template <IntervalSource Source>
+size_t IdTables::Take(Starts starts, Source& source) const {
+  const size_t symbol = Find(starts, source.Peek() & ((1u << precision_) - 1));
+  source.Advance(IntervalOf(starts, symbol));
+  return symbol;
+}
+
+template <IntervalSource Source>
 int32_t IdTables::Decode(int32_t previous, Source& source) const {
-  const auto first = static_cast<int32_t>(DecodeStatic(first_[static_cast<size_t>(previous)], source));
-  if (sizes_.empty()) return first;
-  const auto group = static_cast<size_t>(first);
-  return begin_[group] + static_cast<int32_t>(DecodeStatic(PlacesOf(group, previous), source));
+  const size_t first = Take(FirstOf(previous), source);
+  if (sizes_.empty()) return static_cast<int32_t>(first);
+  return begin_[first] + static_cast<int32_t>(Take(PlacesOf(first, GroupOf(previous)), source));
 }
 
 }  // namespace sluice

@@ -80,8 +80,8 @@ TEST_P(IdTablesTest, CostsLessThanWithoutWhatCameBefore) {
 }
 
 TEST_P(IdTablesTest, RoundTripsThroughItsParts) {
-  const std::vector<StaticTable> first(tables_.first().begin(), tables_.first().end());
-  const std::vector<StaticTable> places(tables_.places().begin(), tables_.places().end());
+  const std::vector<StaticTable> first = tables_.first();
+  const std::vector<StaticTable> places = tables_.places();
   const auto again = GetParam().empty() ? IdTables::Flat(first) : IdTables::Grouped(GetParam(), first, places);
   ASSERT_TRUE(again.ok()) << again.status().ToString();
   EXPECT_EQ(again->CostBits(3, 5), tables_.CostBits(3, 5));
@@ -92,8 +92,8 @@ INSTANTIATE_TEST_SUITE_P(Shapes, IdTablesTest,
 
 TEST(IdTablesTest, RejectsPartsThatDoNotFit) {
   const IdTables good = *IdTables::Fit(Sequences(), kIds, {20, 20}, kPrecision);
-  const std::vector<StaticTable> first(good.first().begin(), good.first().end());
-  const std::vector<StaticTable> places(good.places().begin(), good.places().end());
+  const std::vector<StaticTable> first = good.first();
+  const std::vector<StaticTable> places = good.places();
   EXPECT_TRUE(IdTables::Grouped({20, 20}, first, places).ok());
   EXPECT_EQ(IdTables::Grouped({20, 21}, first, places).status().code(), StatusCode::kCorrupt);
   EXPECT_EQ(IdTables::Grouped({18, 22}, first, places).status().code(), StatusCode::kCorrupt);

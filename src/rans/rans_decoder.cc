@@ -84,7 +84,11 @@ uint32_t RansDecoder::TakeRaw(int count) {
   raw_bits_ -= static_cast<size_t>(count);
   uint32_t bits = 0;
   const size_t at = raw_bits_ / 8;
-  std::memcpy(&bits, end_ + at, std::min(sizeof(bits), raw_size_ - at));
+  if (raw_size_ - at >= sizeof(bits)) {
+    bits = LoadLe<uint32_t>(end_ + at);
+  } else {
+    std::memcpy(&bits, end_ + at, raw_size_ - at);
+  }
   return bits >> (raw_bits_ % 8) & ((uint32_t{1} << count) - 1);
 }
 

@@ -67,7 +67,8 @@ void BlockAxes(const ContextConfig& config, const torch::Tensor& covariance, con
   }
   start.transform.axes = torch::stack(axes).to(torch::kFloat32);
   const auto all = torch::cat(deviations).to(torch::kFloat32);
-  start.transform.order = torch::argsort(all, 0, /*descending=*/true);
+  // What no other latent is predicted from may be coded in any order; that of the transform needs no permutation.
+  start.transform.order = config.latents ? torch::argsort(all, 0, /*descending=*/true) : torch::arange(config.width);
   start.deviation = all.index_select(0, start.transform.order);
 }
 

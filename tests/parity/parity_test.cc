@@ -123,7 +123,7 @@ TEST_P(ParityTest, MatchesTheDefinitionWithEveryKernel) {
         engine.BeginToken(point, want.ids.empty() ? 0 : want.ids[t], stepped);
         for (size_t g = 0; g < shape.groups; ++g) {
           const size_t at = t * shape.width + shape.GroupBegin(g), size = shape.GroupSize(g);
-          engine.Parameters(g, std::span(mean).subspan(at, size), std::span(scale).subspan(at, size));
+          engine.ParametersOf(g, std::span(mean).subspan(at, size), std::span(scale).subspan(at, size));
           engine.Absorb(g, std::span(want.latents).subspan(at, size));
         }
         engine.EndToken(stepped);

@@ -58,25 +58,22 @@ SLUICE_VECTOR_CLONES bool Center(const float* values, const float* offset, size_
   return bad == 0;
 }
 
-// What is beyond what is coded becomes 0 and sets `bad`.
-inline int32_t RoundLatent(float u, int32_t& bad) {
-  constexpr float kRounder = 3 << 22;  // adds the steps of whole numbers, to the nearest, ties to even
-  const bool fits = std::fabs(u) < kMostLatent;
-  bad |= fits ? 0 : 1;
-  return static_cast<int32_t>(((fits ? u : 0) + kRounder) - kRounder);
+SLUICE_VECTOR_CLONES void Gather(const float* __restrict values, const int32_t* __restrict order, size_t count,
+                                 float* __restrict ordered) {
+  for (size_t i = 0; i < count; ++i) ordered[i] = values[order[i]];
 }
 
 // False when something is beyond what is coded.
-SLUICE_VECTOR_CLONES bool RoundLatents(const float* __restrict turned, float scale, size_t count,
+SLUICE_VECTOR_CLONES bool RoundLatents(const float* __restrict values, float scale, size_t count,
                                        int32_t* __restrict latents) {
+  constexpr float kRounder = 3 << 22;  // adds the steps of whole numbers, to the nearest, ties to even
   int32_t bad = 0;
-  for (size_t i = 0; i < count; ++i) latents[i] = RoundLatent(turned[i] * scale, bad);
-  return bad == 0;
-}
-SLUICE_VECTOR_CLONES bool RoundLatentsOf(const float* __restrict turned, const int32_t* __restrict order, float scale,
-                                         size_t count, int32_t* __restrict latents) {
-  int32_t bad = 0;
-  for (size_t i = 0; i < count; ++i) latents[i] = RoundLatent(turned[order[i]] * scale, bad);
+  for (size_t i = 0; i < count; ++i) {
+    const float u = values[i] * scale;
+    const bool fits = std::fabs(u) < kMostLatent;
+    bad |= fits ? 0 : 1;
+    latents[i] = static_cast<int32_t>(((fits ? u : 0) + kRounder) - kRounder);
+  }
   return bad == 0;
 }
 
@@ -326,15 +323,16 @@ Status ContextFloats::QuantizeBlock(MatrixView<const float> hidden, size_t first
         {forward_[b], work.centered.data() + b * block, d, work.turned.data() + b * block, d, hidden.rows()});
   }
   for (size_t t = 0; t < hidden.rows(); ++t) {
-    const float* const turned = work.turned.data() + t * d;
-    const bool fit = order_.empty() ? RoundLatents(turned, scale, d, latents + t * d)
-                                    : RoundLatentsOf(turned, order_.data(), scale, d, latents + t * d);
-    if (fit) continue;
-    const auto steps = [&](size_t i) { return turned[order_.empty() ? i : static_cast<size_t>(order_[i])] * scale; };
+    const float* ordered = work.turned.data() + t * d;
+    if (!order_.empty()) {
+      Gather(ordered, order_.data(), d, work.ordered.data());
+      ordered = work.ordered.data();
+    }
+    if (RoundLatents(ordered, scale, d, latents + t * d)) continue;
     size_t i = 0;
-    while (std::fabs(steps(i)) < kMostLatent) ++i;
-    return InvalidArgument(
-        fmt::format("token {}, latent {}: {} steps from zero, at most 2^22 are coded", first + t, i, steps(i)));
+    while (std::fabs(ordered[i] * scale) < kMostLatent) ++i;
+    return InvalidArgument(fmt::format("token {}, latent {}: {} steps from zero, at most 2^22 are coded", first + t, i,
+                                       ordered[i] * scale));
   }
   return OkStatus();
 }
@@ -347,6 +345,7 @@ Status ContextFloats::Quantize(MatrixView<const float> hidden, int point, std::s
   }
   work.centered.resize(std::min(n, kBlock) * d);
   work.turned.resize(std::min(n, kBlock) * d);
+  work.ordered.resize(d);
   const auto scale = static_cast<float>(std::exp2(-0.5 * point));
   for (size_t begin = 0; begin < n; begin += kBlock) {
     const size_t end = std::min(begin + kBlock, n);
@@ -357,17 +356,10 @@ Status ContextFloats::Quantize(MatrixView<const float> hidden, int point, std::s
 }
 
 void ContextFloats::MoveToCentroids(const int32_t* latents, const int32_t* mean_q4, const uint8_t* scales, float step,
-                                    float* turned) const {
-  const float* const shifts = CentroidShifts().data();
-  if (order_.empty()) return MoveLatents({latents, mean_q4, scales, centroid_.data(), width()}, shifts, step, turned);
-  constexpr size_t kPiece = 64;
-  std::array<float, kPiece> moved;
-  for (size_t begin = 0; begin < width(); begin += kPiece) {
-    const size_t count = std::min(kPiece, width() - begin);
-    MoveLatents({latents + begin, mean_q4 + begin, scales + begin, centroid_.data() + begin, count}, shifts, step,
-                moved.data());
-    for (size_t i = 0; i < count; ++i) turned[order_[begin + i]] = moved[i];
-  }
+                                    Work& work, float* turned) const {
+  float* const moved = order_.empty() ? turned : work.ordered.data();
+  MoveLatents({latents, mean_q4, scales, centroid_.data(), width()}, CentroidShifts().data(), step, moved);
+  for (size_t i = 0; i < order_.size(); ++i) turned[order_[i]] = moved[i];
 }
 
 void ContextFloats::Restore(std::span<const int32_t> latents, std::span<const int32_t> mean_q4,
@@ -375,10 +367,11 @@ void ContextFloats::Restore(std::span<const int32_t> latents, std::span<const in
   const size_t d = width(), n = hidden.rows(), block = d / backward_.size();
   const auto step = static_cast<float>(std::exp2(0.5 * point));
   work.turned.resize(std::min(n, kBlock) * d);
+  work.ordered.resize(d);
   for (size_t begin = 0; begin < n; begin += kBlock) {
     const size_t end = std::min(begin + kBlock, n);
     for (size_t t = begin; t < end; ++t) {
-      MoveToCentroids(latents.data() + t * d, mean_q4.data() + t * d, scales.data() + t * d, step,
+      MoveToCentroids(latents.data() + t * d, mean_q4.data() + t * d, scales.data() + t * d, step, work,
                       work.turned.data() + (t - begin) * d);
     }
     for (size_t b = 0; b < backward_.size(); ++b) {

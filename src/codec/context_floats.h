@@ -28,7 +28,7 @@ class ContextFloats {
 
   /// What one end works in, a block of tokens long whatever the frame. Threads: one at a time.
   struct Work {
-    std::vector<float> centered, turned, seen, scores, looking, products;
+    std::vector<float> centered, turned, ordered, seen, scores, looking, products;
     std::vector<uint8_t> lookers;  // tokens that look into a group
     std::vector<size_t> looker_counts;
   };
@@ -50,7 +50,7 @@ class ContextFloats {
   void Classify(std::span<int32_t> classes, Work& work) const;
   void ChooseGroups(size_t tokens, Work& work) const;
   void FindInGroups(std::span<int32_t> classes, Work& work) const;
-  void MoveToCentroids(const int32_t* latents, const int32_t* mean_q4, const uint8_t* scales, float step,
+  void MoveToCentroids(const int32_t* latents, const int32_t* mean_q4, const uint8_t* scales, float step, Work& work,
                        float* turned) const;
 
   const FloatKernels* kernels_ = nullptr;

@@ -94,7 +94,7 @@ class ContextWeights {
   Outputs means, scales;
   std::vector<int32_t> base_bias, feature_bias;  ///< [m]
   std::vector<int32_t> point_bias;               ///< [points, m]
-  IdRows id_rows;                                   ///< empty without names
+  IdRows id_rows;                                ///< empty without names
   std::vector<int8_t> pair;                      ///< [2^pair_bits, m], or empty
   RowRounding mean_rounding;  ///< [d]: 10 bits of an output and 8 of a point's scale become 4 of a mean
 

@@ -79,10 +79,7 @@ IdTables::IdTables(std::vector<uint32_t> sizes, std::span<const StaticTable> fir
     precision_ = first[0].precision();
     ids_ = first.size() - 1;
   }
-  size_t places_before = 0;
   for (size_t group = 0; group < sizes_.size(); ++group) {
-    places_begin_.push_back(places_before);
-    places_before += size_t{sizes_[group]} * (sizes_.size() + 1);
     begin_.push_back(static_cast<int32_t>(group_of_.size()));
     group_of_.insert(group_of_.end(), sizes_[group], static_cast<uint16_t>(group));
   }

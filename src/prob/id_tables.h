@@ -65,8 +65,10 @@ class IdTables {
   Starts FirstOf(int32_t previous) const {
     return Starts(first_).subspan(static_cast<size_t>(previous) * FirstSymbols(), FirstSymbols());
   }
+  /// How many starts the groups before have: each of their ids has one in every table of its group.
+  size_t PlacesBefore(size_t group) const { return static_cast<size_t>(begin_[group]) * (sizes_.size() + 1); }
   Starts PlacesOf(size_t group, size_t group_before) const {
-    return Starts(places_).subspan(places_begin_[group] + group_before * sizes_[group], sizes_[group]);
+    return Starts(places_).subspan(PlacesBefore(group) + group_before * sizes_[group], sizes_[group]);
   }
   Interval IntervalOf(Starts starts, size_t symbol) const {
     const uint32_t end = symbol + 1 < starts.size() ? starts[symbol + 1] : 1u << precision_;
@@ -82,9 +84,8 @@ class IdTables {
   size_t ids_ = 0;
   std::vector<uint32_t> sizes_;
   std::vector<uint16_t> first_, places_;
-  std::vector<size_t> places_begin_;  // of each group
-  std::vector<int32_t> begin_;        // the first id of each group
-  std::vector<uint16_t> group_of_;    // each id; of n, the number of groups
+  std::vector<int32_t> begin_;      // the first id of each group
+  std::vector<uint16_t> group_of_;  // each id; of n, the number of groups
 };
 
 template <bool kBackwards, IntervalSink Sink>

@@ -78,8 +78,8 @@ Matrix<float> DrawHidden(const ContextSample& sample, const Pack& pack, size_t t
 /// One codec, and hidden states in chunks of so many tokens with the latents that go through it.
 class Case {
  public:
-  /// Errors: InvalidArgument for a pack that needs token ids, or another width; those of the codec.
-  static Result<Case> Make(Pack pack, Matrix<float> hidden, size_t chunk_tokens) {
+  /// Errors: InvalidArgument for a pack that needs token ids, another width or point; those of the codec.
+  static Result<Case> Make(Pack pack, int point, Matrix<float> hidden, size_t chunk_tokens) {
     SLUICE_ASSIGN_OR_RETURN(const ContextParts parts, ContextParts::FromPack(pack));
     const ContextShape& shape = parts.weights.shape;
     if (shape.names != TokenNames::kClasses) return InvalidArgument("a pack whose codec names classes is needed");
@@ -87,10 +87,11 @@ class Case {
     Case made;
     made.latents_.resize(hidden.View().size());
     std::vector<int32_t> classes(hidden.rows());
-    ContextFloats::Work work;
-    SLUICE_RETURN_IF_ERROR(floats.Quantize(hidden.View(), 0, made.latents_, classes, work));
     SLUICE_ASSIGN_OR_RETURN(made.codec_, PackCodec::Make(std::move(pack)));
     made.encoder_ = made.codec_->NewEncoder();
+    SLUICE_RETURN_IF_ERROR(made.encoder_->SetPoint(point));
+    ContextFloats::Work work;
+    SLUICE_RETURN_IF_ERROR(floats.Quantize(hidden.View(), point, made.latents_, classes, work));
     made.decoder_ = made.codec_->NewDecoder();
     made.hidden_ = std::move(hidden);
     made.chunk_ = chunk_tokens;
@@ -244,6 +245,7 @@ struct Options {
   std::vector<size_t> widths = {64, 288, 768, 2048, 4096}, tokens = {1, 64, 1024};
   std::vector<std::string> presets = {"sluice", "fast"};
   std::string pack, hidden, tensor, json, svg;
+  int point = 0;
 };
 
 Result<ordered_json> MeasureRow(Result<Case> made, const std::string& name, size_t width, size_t tokens,
@@ -265,7 +267,7 @@ Status MeasurePresets(const Options& options, ordered_json& rows) {
         const auto bytes = sample.Make();
         SLUICE_ASSIGN_OR_RETURN(Pack pack, Pack::FromBytes(bytes));
         Matrix<float> hidden = DrawHidden(sample, pack, count);
-        auto made = Case::Make(std::move(pack), std::move(hidden), count);
+        auto made = Case::Make(std::move(pack), 0, std::move(hidden), count);
         SLUICE_ASSIGN_OR_RETURN(ordered_json row, MeasureRow(std::move(made), preset, width, count, options));
         rows.push_back(std::move(row));
       }
@@ -279,7 +281,7 @@ Status MeasurePack(const Options& options, ordered_json& rows) {
   SLUICE_ASSIGN_OR_RETURN(const HiddenStates hidden, LoadHidden(options.hidden, options.tensor));
   for (const size_t count : options.tokens) {
     SLUICE_ASSIGN_OR_RETURN(Pack pack, Pack::Open(options.pack));
-    auto made = Case::Make(std::move(pack), hidden.values, count);
+    auto made = Case::Make(std::move(pack), options.point, hidden.values, count);
     SLUICE_ASSIGN_OR_RETURN(ordered_json row,
                             MeasureRow(std::move(made), "pack", hidden.values.cols(), count, options));
     rows.push_back(std::move(row));
@@ -298,6 +300,7 @@ int Main(int argc, char** argv) {
   auto* const pack = app.add_option("--pack", options.pack, "A trained pack instead, on --hidden");
   auto* const hidden = app.add_option("--hidden", options.hidden, "Hidden states of its model (.safetensors, .npy)");
   app.add_option("--tensor", options.tensor, "Tensor of --hidden")->needs(hidden);
+  app.add_option("--point", options.point, "Operating point of --pack")->needs(pack);
   app.add_option("--json", options.json, "Also write all figures to this file");
   app.add_option("--svg", options.svg, "Also plot time a token: PREFIX-tokens.svg and PREFIX-width.svg")
       ->type_name("PREFIX")

@@ -62,7 +62,9 @@ ClientStream::~ClientStream() {
 
 bool ClientStream::Wait(short events, Clock::time_point deadline) const {
   while (true) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    // Rounded up: who waits for less than is left comes back before the deadline, and takes a late client for a broken
+    // one.
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
     if (left <= 0) return false;
     pollfd wanted{socket_, events, 0};
     const int ready = poll(&wanted, 1, static_cast<int>(std::min<int64_t>(left, 1000)));

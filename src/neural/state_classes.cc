@@ -1,7 +1,8 @@
 #include "neural/state_classes.h"
 
 #include <cmath>
-#include <vector>
+
+#include "simd/float_kernels.h"
 
 namespace sluice {
 
@@ -19,15 +20,21 @@ torch::Tensor FitClasses(const torch::Tensor& points, int64_t classes, int round
   return means;
 }
 
-// A block of points at a time: scores of all points at once would not fit a cache, or a memory.
+// A block of points at a time: the products of all points at once would not fit a cache, or a memory.
 torch::Tensor NearestClass(const torch::Tensor& points, const torch::Tensor& means) {
-  constexpr int64_t kBlock = 2048;
-  const auto half_squares = means.square().sum(1) / 2;
-  std::vector<torch::Tensor> nearest;
+  torch::NoGradGuard no_grad;
+  constexpr int64_t kBlock = 128;
+  const int64_t classes = means.size(0);
+  const auto squares = means.square().sum(1).contiguous();
+  const auto nearest = torch::empty({points.size(0)}, torch::kInt64);
   for (int64_t from = 0; from < points.size(0); from += kBlock) {
-    nearest.push_back((torch::matmul(points.slice(0, from, from + kBlock), means.t()) - half_squares).argmax(1));
+    const auto products = torch::matmul(points.slice(0, from, from + kBlock), means.t()).contiguous();
+    for (int64_t i = 0; i < products.size(0); ++i) {
+      nearest.data_ptr<int64_t>()[from + i] = static_cast<int64_t>(BestFloatKernels().nearest(
+          products.data_ptr<float>() + i * classes, squares.data_ptr<float>(), static_cast<size_t>(classes)));
+    }
   }
-  return torch::cat(nearest);
+  return nearest;
 }
 
 torch::Tensor GroupClasses(torch::Tensor& means, int64_t groups, int rounds) {

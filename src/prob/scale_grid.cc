@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 
 namespace sluice {
 namespace {
@@ -14,9 +15,11 @@ using uint128 = unsigned __int128;
 constexpr uint64_t kFirstQ44 = 1935140464886;         // 0.11 * 2^44
 constexpr uint64_t kRatioQ62 = 4991013400188894872u;  // (16 / 0.11)^(1 / 63) * 2^62
 
+constexpr int kFirstStep = 128;
+
 struct Grid {
   std::array<uint64_t, kScaleCodes> q32;
-  std::array<float, kScaleCodes - 1> boundary;
+  std::array<float, 2 * kFirstStep - 1> boundary;  // beyond the last: infinity
   std::array<ScaleRoute, kScaleCodes> route;
 };
 
@@ -29,6 +32,7 @@ uint8_t NearestTable(const std::array<uint64_t, kScaleCodes>& q32, uint64_t x) {
 
 Grid MakeGrid() {
   Grid grid;
+  grid.boundary.fill(std::numeric_limits<float>::infinity());
   uint64_t sigma = kFirstQ44;
   for (uint64_t& q32 : grid.q32) {
     q32 = (sigma + (1 << 11)) >> 12;
@@ -61,9 +65,12 @@ uint64_t ScaleQ32(int index) { return TheGrid().q32[InRange(index)]; }
 float ScaleValue(int index) { return static_cast<float>(static_cast<double>(ScaleQ32(index)) * 0x1p-32); }
 
 int ScaleIndex(float sigma) {
-  if (!(sigma > 0)) return 0;
   const auto& boundary = TheGrid().boundary;
-  return static_cast<int>(std::upper_bound(boundary.begin(), boundary.end(), sigma) - boundary.begin());
+  const float bounded = std::min(sigma, std::numeric_limits<float>::max());
+  // No branch: which half a scale is in is what a processor cannot foresee.
+  size_t index = 0;
+  for (size_t step = kFirstStep; step > 0; step /= 2) index += boundary[index + step - 1] <= bounded ? step : 0;
+  return static_cast<int>(index);
 }
 
 ScaleRoute RouteOfScale(int index) { return TheGrid().route[InRange(index)]; }

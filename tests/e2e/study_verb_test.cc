@@ -133,5 +133,28 @@ TEST_F(StudyVerbTest, MatchesLastWordsOfPassages) {
       "InvalidArgument", "--html");
 }
 
+// Rivals of a time are measured on the integers that the codec itself codes, and only where it has some.
+TEST_F(StudyVerbTest, MatchesTheRatesOfRivalsThatItTimes) {
+  const auto timed = [this](const std::string& codec) {
+    return Sluice({"eval", "--model", tiny().model(), "--codec", codec, "--text", tiny().text(), "--threads", "1",
+                   "--quiet", "--json", "--max-tokens", "64", "--time-chunks", "16"});
+  };
+  const Outcome learned = timed(tiny().codec());
+  ASSERT_TRUE(Succeeded(learned));
+  const nlohmann::json rivals = learned.Json()["timing"][0]["same_integers"];
+  ASSERT_EQ(rivals.size(), 4u);
+  for (const auto& rival : rivals) {
+    EXPECT_GT(rival["encode_us_per_token"], 0) << rival;
+    EXPECT_GT(rival["decode_us_per_token"], 0) << rival;
+    EXPECT_GT(rival["bits_per_token"], 0) << rival;
+  }
+  EXPECT_EQ(rivals[0]["method"], "deflate:6");
+  EXPECT_EQ(rivals[0]["packing"], "int32, one token at a time");
+  EXPECT_EQ(rivals[2]["method"], "zstd:3");
+  const Outcome plain = timed("fp16");
+  ASSERT_TRUE(Succeeded(plain));
+  EXPECT_FALSE(plain.Json()["timing"][0].contains("same_integers"));
+}
+
 }  // namespace
 }  // namespace sluice

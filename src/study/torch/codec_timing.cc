@@ -1,14 +1,17 @@
 // A pass encodes all chunks and decodes them again, each half under its own clock; reading frames out of the stream is
-// not the codec's work and stays outside. The first pass warms caches and is not counted.
+// not the codec's work and stays outside. Rivals take their turn in every pass, on the integers that the codec codes.
+// The first pass warms caches and is not counted.
 #include "study/torch/codec_timing.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
+#include <memory>
 
 #include "base/clock.h"
 #include "base/interrupt.h"
+#include "plain/integer_codec.h"
 
 namespace sluice {
 namespace {
@@ -23,6 +26,74 @@ double MicrosecondsSince(Clock::time_point start) {
 double Median(std::vector<double> values) {
   std::nth_element(values.begin(), values.begin() + kPasses / 2, values.end());
   return values[kPasses / 2];
+}
+
+// A compressor over all chunks of integers, pass after pass.
+class Rival {
+ public:
+  explicit Rival(std::unique_ptr<IntegerCodec> codec) : codec_(std::move(codec)) {}
+
+  Status Pass(std::span<const Matrix<int32_t>> chunks) {
+    double encode = 0, decode = 0;
+    bytes_ = 0;
+    for (const Matrix<int32_t>& chunk : chunks) {
+      SLUICE_RETURN_IF_ERROR(codec_->Prepare(chunk.View()));
+      const auto start = Clock::now();
+      SLUICE_ASSIGN_OR_RETURN(const IntegerMessages messages, codec_->Encode(chunk.View()));
+      encode += MicrosecondsSince(start);
+      const auto middle = Clock::now();
+      SLUICE_ASSIGN_OR_RETURN(const Matrix<int32_t> back, codec_->Decode(messages, chunk.rows(), chunk.cols()));
+      decode += MicrosecondsSince(middle);
+      if (!std::equal(back.data(), back.data() + back.View().size(), chunk.data())) {
+        return Internal(fmt::format("{} ({}) did not give the integers back", codec_->name(), codec_->packing()));
+      }
+      bytes_ += messages.bytes();
+    }
+    encode_.push_back(encode);
+    decode_.push_back(decode);
+    return OkStatus();
+  }
+
+  // Of all passes but the first.
+  RivalTiming Timing(double tokens) {
+    encode_.erase(encode_.begin());
+    decode_.erase(decode_.begin());
+    return {codec_->name(), codec_->packing(), 8.0 * static_cast<double>(bytes_) / tokens, Median(encode_) / tokens,
+            Median(decode_) / tokens};
+  }
+
+ private:
+  std::unique_ptr<IntegerCodec> codec_;
+  std::vector<double> encode_, decode_;
+  uint64_t bytes_ = 0;
+};
+
+Result<std::vector<Rival>> MakeRivals() {
+  std::vector<Rival> rivals;
+  for (const auto& [compressor, level] : {std::pair{Compressor::kDeflate, 6}, std::pair{Compressor::kZstd, 3}}) {
+    SLUICE_ASSIGN_OR_RETURN(auto paper, MakePaperPackingCodec(compressor, level));
+    rivals.emplace_back(std::move(paper));
+    SLUICE_ASSIGN_OR_RETURN(auto best, MakeBestPackingCodec(compressor, level));
+    rivals.emplace_back(std::move(best));
+  }
+  return rivals;
+}
+
+// The latents of each part, row-major; nothing of a codec that does not show them. Data: parts [B, T, d].
+Result<std::vector<Matrix<int32_t>>> IntegersOf(TensorCodec& codec, const std::vector<torch::Tensor>& parts,
+                                                const std::vector<torch::Tensor>& ids) {
+  std::vector<Matrix<int32_t>> chunks;
+  SLUICE_ASSIGN_OR_RETURN(StreamWriter scratch, StreamWriter::ToMemory(codec.Header()));
+  for (size_t i = 0; i < parts.size(); ++i) {
+    ChunkBits bits;
+    codec.SetTokens(ids[i]);
+    SLUICE_RETURN_IF_ERROR(codec.Encode(parts[i], scratch, &bits));
+    if (bits.integers.empty()) return std::vector<Matrix<int32_t>>();
+    const auto width = static_cast<size_t>(parts[i].size(2));
+    chunks.emplace_back(bits.integers.size() / width, width);
+    std::copy(bits.integers.begin(), bits.integers.end(), chunks.back().data());
+  }
+  return chunks;
 }
 
 }  // namespace
@@ -40,6 +111,9 @@ Result<ChunkTiming> TimeChunks(TensorCodec& codec, const torch::Tensor& hidden, 
     part_ids.push_back(ids.slice(0, i * chunk, (i + 1) * chunk).reshape({rows, row}).contiguous());
     parts.push_back(hidden.slice(0, i * chunk, (i + 1) * chunk).reshape({rows, row, hidden.size(1)}).contiguous());
   }
+  SLUICE_ASSIGN_OR_RETURN(const auto integers, IntegersOf(codec, parts, part_ids));
+  SLUICE_ASSIGN_OR_RETURN(std::vector<Rival> rivals, MakeRivals());
+  if (integers.empty()) rivals.clear();
   std::vector<double> encode, decode;
   ChunkTiming timing{.tokens = chunk};
   for (int pass = 0; pass <= kPasses; ++pass) {
@@ -63,6 +137,7 @@ Result<ChunkTiming> TimeChunks(TensorCodec& codec, const torch::Tensor& hidden, 
       SLUICE_RETURN_IF_ERROR(codec.Decode(*frame, reader).status());
       decode_time += MicrosecondsSince(decode_start);
     }
+    for (Rival& rival : rivals) SLUICE_RETURN_IF_ERROR(rival.Pass(integers));
     if (pass == 0) continue;
     const auto count = static_cast<double>(chunks * chunk);
     encode.push_back(encode_time / count);
@@ -71,6 +146,7 @@ Result<ChunkTiming> TimeChunks(TensorCodec& codec, const torch::Tensor& hidden, 
   }
   timing.encode_us = Median(std::move(encode));
   timing.decode_us = Median(std::move(decode));
+  for (Rival& rival : rivals) timing.rivals.push_back(rival.Timing(static_cast<double>(chunks * chunk)));
   return timing;
 }
 

@@ -227,11 +227,19 @@ nlohmann::ordered_json Evaluation::ToJson() const {
   json["decode_us_per_token"] = 1e6 * decode_seconds / n;
   if (multiply_adds_per_token > 0) json["multiply_adds_per_token"] = multiply_adds_per_token;
   for (const ChunkTiming& one : timing) {
-    json["timing"].push_back({{"tokens", one.tokens},
-                              {"threads", at::get_num_threads()},
-                              {"bits_per_token", one.bits_per_token},
-                              {"encode_us_per_token", one.encode_us},
-                              {"decode_us_per_token", one.decode_us}});
+    nlohmann::ordered_json& row = json["timing"].emplace_back();
+    row = {{"tokens", one.tokens},
+           {"threads", at::get_num_threads()},
+           {"bits_per_token", one.bits_per_token},
+           {"encode_us_per_token", one.encode_us},
+           {"decode_us_per_token", one.decode_us}};
+    for (const RivalTiming& rival : one.rivals) {
+      row["same_integers"].push_back({{"method", rival.method},
+                                      {"packing", rival.packing},
+                                      {"bits_per_token", rival.bits_per_token},
+                                      {"encode_us_per_token", rival.encode_us},
+                                      {"decode_us_per_token", rival.decode_us}});
+    }
   }
   for (const auto& [name, bits] : baseline_bits_per_token) json["baseline_bits_per_token"][name] = bits;
   json["channel_bits_per_token"] = channel_bits_per_token;

@@ -62,8 +62,7 @@ ClientStream::~ClientStream() {
 
 bool ClientStream::Wait(short events, Clock::time_point deadline) const {
   while (true) {
-    // Rounded up: who waits for less than is left comes back before the deadline, and takes a late client for a broken
-    // one.
+    // Rounded up: a wait that ends before the deadline would take a late client for a broken one.
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
     if (left <= 0) return false;
     pollfd wanted{socket_, events, 0};

@@ -22,7 +22,6 @@ torch::Tensor FitClasses(const torch::Tensor& points, int64_t classes, int round
 
 // A block of points at a time: the products of all points at once would not fit a cache, or a memory.
 torch::Tensor NearestClass(const torch::Tensor& points, const torch::Tensor& means) {
-  torch::NoGradGuard no_grad;
   constexpr int64_t kBlock = 128;
   const int64_t classes = means.size(0);
   const auto squares = means.square().sum(1).contiguous();

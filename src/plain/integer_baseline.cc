@@ -14,20 +14,38 @@
 namespace sluice {
 namespace {
 
-struct General {
-  Compressor compressor;
-  int level;
-};
-constexpr General kGenerals[] = {{Compressor::kDeflate, 6}, {Compressor::kLibdeflate, 6}, {Compressor::kZstd, 1},
-                                 {Compressor::kZstd, 3},    {Compressor::kZstd, 19},      {Compressor::kLz4, 1}};
+constexpr GeneralCompressor kGenerals[] = {{Compressor::kDeflate, 6}, {Compressor::kLibdeflate, 6},
+                                           {Compressor::kZstd, 1},    {Compressor::kZstd, 3},
+                                           {Compressor::kZstd, 19},   {Compressor::kLz4, 1}};
 
 }  // namespace
+
+Result<std::array<std::unique_ptr<IntegerCodec>, 2>> MakeBothPackings(const GeneralCompressor& general) {
+  SLUICE_ASSIGN_OR_RETURN(auto paper, MakePaperPackingCodec(general.compressor, general.level));
+  SLUICE_ASSIGN_OR_RETURN(auto best, MakeBestPackingCodec(general.compressor, general.level));
+  return std::array{std::move(paper), std::move(best)};
+}
+
+Result<RoundTrip> TimeRoundTrip(IntegerCodec& codec, MatrixView<const int32_t> y) {
+  const auto start = Clock::now();
+  SLUICE_ASSIGN_OR_RETURN(const IntegerMessages messages, codec.Encode(y));
+  const double encode = SecondsSince(start);
+  const auto middle = Clock::now();
+  SLUICE_ASSIGN_OR_RETURN(const Matrix<int32_t> back, codec.Decode(messages, y.rows(), y.cols()));
+  const double decode = SecondsSince(middle);
+  if (!std::equal(y.all().begin(), y.all().end(), back.data())) {
+    return Internal(fmt::format("{} ({}) did not give the integers back", codec.name(), codec.packing()));
+  }
+  return RoundTrip{messages.bytes(), encode, decode};
+}
 
 Result<IntegerBaselines> IntegerBaselines::Create(MatrixView<const int32_t> sample, int repeats) {
   if (repeats < 1) return InvalidArgument(fmt::format("{} repeats of a measurement, expected at least 1", repeats));
   IntegerBaselines baselines(repeats);
-  for (const General& general : kGenerals) {
-    SLUICE_RETURN_IF_ERROR(baselines.AddGeneral(general.compressor, general.level));
+  for (const GeneralCompressor& general : kGenerals) {
+    SLUICE_ASSIGN_OR_RETURN(auto packings, MakeBothPackings(general));
+    baselines.AddCodec(std::move(packings[0]), true);
+    baselines.AddCodec(std::move(packings[1]), false);
   }
   baselines.AddCodec(MakeStaticIntegers(), false);
   if (sample.size() > 0) {
@@ -35,14 +53,6 @@ Result<IntegerBaselines> IntegerBaselines::Create(MatrixView<const int32_t> samp
     baselines.AddCodec(std::move(fixed), false);
   }
   return baselines;
-}
-
-Status IntegerBaselines::AddGeneral(Compressor compressor, int level) {
-  SLUICE_ASSIGN_OR_RETURN(auto paper, MakePaperPackingCodec(compressor, level));
-  AddCodec(std::move(paper), true);
-  SLUICE_ASSIGN_OR_RETURN(auto best, MakeBestPackingCodec(compressor, level));
-  AddCodec(std::move(best), false);
-  return OkStatus();
 }
 
 void IntegerBaselines::AddCodec(std::unique_ptr<IntegerCodec> codec, bool paper_packing) {
@@ -57,16 +67,10 @@ Status IntegerBaselines::Add(MatrixView<const int32_t> y) {
     double encode = std::numeric_limits<double>::infinity(), decode = encode;
     uint64_t bytes = 0;
     for (int repeat = 0; repeat < repeats_; ++repeat) {
-      const auto start = Clock::now();
-      SLUICE_ASSIGN_OR_RETURN(const IntegerMessages messages, codec.Encode(y));
-      encode = std::min(encode, SecondsSince(start));
-      const auto middle = Clock::now();
-      SLUICE_ASSIGN_OR_RETURN(const Matrix<int32_t> back, codec.Decode(messages, y.rows(), y.cols()));
-      decode = std::min(decode, SecondsSince(middle));
-      if (!std::equal(y.all().begin(), y.all().end(), back.data())) {
-        return Internal(fmt::format("{} ({}) did not give the integers back", codec.name(), codec.packing()));
-      }
-      bytes = messages.bytes();
+      SLUICE_ASSIGN_OR_RETURN(const RoundTrip trip, TimeRoundTrip(codec, y));
+      encode = std::min(encode, trip.encode_seconds);
+      decode = std::min(decode, trip.decode_seconds);
+      bytes = trip.bytes;
     }
     IntegerMeasure& measure = measures_[i];
     measure.packing = codec.packing();

@@ -1,6 +1,7 @@
 #ifndef SLUICE_PLAIN_INTEGER_BASELINE_H_
 #define SLUICE_PLAIN_INTEGER_BASELINE_H_
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -13,6 +14,27 @@
 #include "plain/integer_codec.h"
 
 namespace sluice {
+
+/// A general compressor at one of its levels.
+struct GeneralCompressor {
+  Compressor compressor;
+  int level;
+};
+
+/// Those that stand beside a learned codec wherever it is measured: the paper's Deflate, and zstd as it comes.
+inline constexpr GeneralCompressor kUsualRivals[] = {{Compressor::kDeflate, 6}, {Compressor::kZstd, 3}};
+
+/// A codec in the paper's packing and one in the best. Errors: InvalidArgument for the level.
+Result<std::array<std::unique_ptr<IntegerCodec>, 2>> MakeBothPackings(const GeneralCompressor& general);
+
+/// One encoding and decoding, packing included, choosing it not.
+struct RoundTrip {
+  uint64_t bytes = 0;
+  double encode_seconds = 0, decode_seconds = 0;
+};
+
+/// Needs: codec.Prepare(y). Errors: the codec's; Internal when it does not give the integers back.
+Result<RoundTrip> TimeRoundTrip(IntegerCodec& codec, MatrixView<const int32_t> y);
 
 /// What one integer codec made of all chunks so far.
 struct IntegerMeasure {
@@ -43,7 +65,6 @@ class IntegerBaselines {
  private:
   explicit IntegerBaselines(int repeats) : repeats_(repeats) {}
 
-  Status AddGeneral(Compressor compressor, int level);
   void AddCodec(std::unique_ptr<IntegerCodec> codec, bool paper_packing);
 
   int repeats_;

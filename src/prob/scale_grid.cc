@@ -15,7 +15,7 @@ using uint128 = unsigned __int128;
 constexpr uint64_t kFirstQ44 = 1935140464886;         // 0.11 * 2^44
 constexpr uint64_t kRatioQ62 = 4991013400188894872u;  // (16 / 0.11)^(1 / 63) * 2^62
 
-constexpr int kFirstStep = 128;
+constexpr int kFirstStep = 128;  // of the search for an index: the largest power of two below kScaleCodes
 
 struct Grid {
   std::array<uint64_t, kScaleCodes> q32;

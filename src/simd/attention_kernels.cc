@@ -35,7 +35,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 using DF = hn::CappedTag<float, 16>;
 using V = hn::Vec<DF>;
-constexpr size_t kLanes = HWY_MAX_BYTES / sizeof(float) < 16 ? HWY_MAX_BYTES / sizeof(float) : 16;
+constexpr size_t kLanes = HWY_MAX_BYTES / sizeof(float);
 /// Scores at once, so that one product need not wait for another.
 constexpr size_t kKeys = 4;
 /// Sums of values at once.
@@ -168,15 +168,9 @@ constexpr TargetCandidate<AttentionKernels> kCandidates[] = {
 
 }  // namespace
 
-const AttentionKernels& BestAttentionKernels() {
-  static const AttentionKernels& best = ChooseKernels<AttentionKernels>(kCandidates);
-  return best;
-}
+const AttentionKernels& BestAttentionKernels() { return ChooseKernels<AttentionKernels>(kCandidates); }
 
-std::span<const AttentionKernels> AllAttentionKernels() {
-  static const std::vector<AttentionKernels> all = ListKernels<AttentionKernels>(kCandidates);
-  return all;
-}
+std::span<const AttentionKernels> AllAttentionKernels() { return ListKernels<AttentionKernels>(kCandidates); }
 
 }  // namespace sluice
 #endif  // HWY_ONCE

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <array>
-#include <vector>
 
 // Vectors without a fixed length would need kernels of their own.
 #define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
@@ -191,15 +190,9 @@ constexpr TargetCandidate<FloatKernels> kCandidates[] = {
 
 }  // namespace
 
-const FloatKernels& BestFloatKernels() {
-  static const FloatKernels& best = ChooseKernels<FloatKernels>(kCandidates);
-  return best;
-}
+const FloatKernels& BestFloatKernels() { return ChooseKernels<FloatKernels>(kCandidates); }
 
-std::span<const FloatKernels> AllFloatKernels() {
-  static const std::vector<FloatKernels> all = ListKernels<FloatKernels>(kCandidates);
-  return all;
-}
+std::span<const FloatKernels> AllFloatKernels() { return ListKernels<FloatKernels>(kCandidates); }
 
 }  // namespace sluice
 #endif  // HWY_ONCE

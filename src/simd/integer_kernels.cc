@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <vector>
 
 // AVX-512 with VNNI multiplies pairs and adds them to a sum in one instruction.
 #define HWY_WANT_AVX3_DL
@@ -157,15 +156,9 @@ constexpr TargetCandidate<IntegerKernels> kCandidates[] = {
 
 }  // namespace
 
-const IntegerKernels& BestIntegerKernels() {
-  static const IntegerKernels& best = ChooseKernels<IntegerKernels>(kCandidates);
-  return best;
-}
+const IntegerKernels& BestIntegerKernels() { return ChooseKernels<IntegerKernels>(kCandidates); }
 
-std::span<const IntegerKernels> AllIntegerKernels() {
-  static const std::vector<IntegerKernels> all = ListKernels<IntegerKernels>(kCandidates);
-  return all;
-}
+std::span<const IntegerKernels> AllIntegerKernels() { return ListKernels<IntegerKernels>(kCandidates); }
 
 }  // namespace sluice
 #endif  // HWY_ONCE

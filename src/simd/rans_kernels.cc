@@ -12,7 +12,6 @@
 #include <array>
 #include <bit>
 #include <cstring>
-#include <vector>
 
 // Vectors without a fixed length would need kernels of their own.
 #define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
@@ -355,15 +354,9 @@ constexpr TargetCandidate<RansKernels> kCandidates[] = {
 
 }  // namespace
 
-const RansKernels& BestRansKernels() {
-  static const RansKernels& best = ChooseKernels<RansKernels>(kCandidates);
-  return best;
-}
+const RansKernels& BestRansKernels() { return ChooseKernels<RansKernels>(kCandidates); }
 
-std::span<const RansKernels> AllRansKernels() {
-  static const std::vector<RansKernels> all = ListKernels<RansKernels>(kCandidates);
-  return all;
-}
+std::span<const RansKernels> AllRansKernels() { return ListKernels<RansKernels>(kCandidates); }
 
 }  // namespace sluice
 #endif  // HWY_ONCE

@@ -27,22 +27,29 @@ struct TargetCandidate {
   }
 };
 
-/// The first that this CPU has and that may be chosen. Needs: candidates from the best to the least, plain C++ last.
+/// The first that this CPU has and that may be chosen; the first call settles it. Needs: candidates from the best to
+/// the least, plain C++ last, and the same in every call for these kernels.
 template <typename Kernels>
 const Kernels& ChooseKernels(std::span<const TargetCandidate<Kernels>> candidates) {
-  for (const auto& candidate : candidates) {
-    if (candidate.chosen && candidate.Available()) return candidate.kernels();
-  }
-  return candidates.back().kernels();
+  static const Kernels& best = [&]() -> const Kernels& {
+    for (const auto& candidate : candidates) {
+      if (candidate.chosen && candidate.Available()) return candidate.kernels();
+    }
+    return candidates.back().kernels();
+  }();
+  return best;
 }
 
-/// All that this CPU has, from the least to the best.
+/// All that this CPU has, from the least to the best. Needs: as ChooseKernels.
 template <typename Kernels>
-std::vector<Kernels> ListKernels(std::span<const TargetCandidate<Kernels>> candidates) {
-  std::vector<Kernels> all;
-  for (const auto& candidate : candidates) {
-    if (candidate.Available()) all.insert(all.begin(), candidate.kernels());
-  }
+std::span<const Kernels> ListKernels(std::span<const TargetCandidate<Kernels>> candidates) {
+  static const std::vector<Kernels> all = [&] {
+    std::vector<Kernels> listed;
+    for (const auto& candidate : candidates) {
+      if (candidate.Available()) listed.insert(listed.begin(), candidate.kernels());
+    }
+    return listed;
+  }();
   return all;
 }
 

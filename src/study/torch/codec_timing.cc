@@ -11,7 +11,7 @@
 
 #include "base/clock.h"
 #include "base/interrupt.h"
-#include "plain/integer_codec.h"
+#include "plain/integer_baseline.h"
 
 namespace sluice {
 namespace {
@@ -33,48 +33,38 @@ class Rival {
  public:
   explicit Rival(std::unique_ptr<IntegerCodec> codec) : codec_(std::move(codec)) {}
 
-  Status Pass(std::span<const Matrix<int32_t>> chunks) {
-    double encode = 0, decode = 0;
-    bytes_ = 0;
+  Status Pass(std::span<const Matrix<int32_t>> chunks, bool counted) {
+    RoundTrip all;
     for (const Matrix<int32_t>& chunk : chunks) {
       SLUICE_RETURN_IF_ERROR(codec_->Prepare(chunk.View()));
-      const auto start = Clock::now();
-      SLUICE_ASSIGN_OR_RETURN(const IntegerMessages messages, codec_->Encode(chunk.View()));
-      encode += MicrosecondsSince(start);
-      const auto middle = Clock::now();
-      SLUICE_ASSIGN_OR_RETURN(const Matrix<int32_t> back, codec_->Decode(messages, chunk.rows(), chunk.cols()));
-      decode += MicrosecondsSince(middle);
-      if (!std::equal(back.data(), back.data() + back.View().size(), chunk.data())) {
-        return Internal(fmt::format("{} ({}) did not give the integers back", codec_->name(), codec_->packing()));
-      }
-      bytes_ += messages.bytes();
+      SLUICE_ASSIGN_OR_RETURN(const RoundTrip trip, TimeRoundTrip(*codec_, chunk.View()));
+      all.bytes += trip.bytes;
+      all.encode_seconds += trip.encode_seconds;
+      all.decode_seconds += trip.decode_seconds;
     }
-    encode_.push_back(encode);
-    decode_.push_back(decode);
+    if (!counted) return OkStatus();
+    encode_us_.push_back(1e6 * all.encode_seconds);
+    decode_us_.push_back(1e6 * all.decode_seconds);
+    bytes_ = all.bytes;
     return OkStatus();
   }
 
-  // Of all passes but the first.
-  RivalTiming Timing(double tokens) {
-    encode_.erase(encode_.begin());
-    decode_.erase(decode_.begin());
-    return {codec_->name(), codec_->packing(), 8.0 * static_cast<double>(bytes_) / tokens, Median(encode_) / tokens,
-            Median(decode_) / tokens};
+  RivalTiming Timing(double tokens) const {
+    return {codec_->name(), codec_->packing(), 8.0 * static_cast<double>(bytes_) / tokens, Median(encode_us_) / tokens,
+            Median(decode_us_) / tokens};
   }
 
  private:
   std::unique_ptr<IntegerCodec> codec_;
-  std::vector<double> encode_, decode_;
+  std::vector<double> encode_us_, decode_us_;
   uint64_t bytes_ = 0;
 };
 
 Result<std::vector<Rival>> MakeRivals() {
   std::vector<Rival> rivals;
-  for (const auto& [compressor, level] : {std::pair{Compressor::kDeflate, 6}, std::pair{Compressor::kZstd, 3}}) {
-    SLUICE_ASSIGN_OR_RETURN(auto paper, MakePaperPackingCodec(compressor, level));
-    rivals.emplace_back(std::move(paper));
-    SLUICE_ASSIGN_OR_RETURN(auto best, MakeBestPackingCodec(compressor, level));
-    rivals.emplace_back(std::move(best));
+  for (const GeneralCompressor& general : kUsualRivals) {
+    SLUICE_ASSIGN_OR_RETURN(auto packings, MakeBothPackings(general));
+    for (auto& codec : packings) rivals.emplace_back(std::move(codec));
   }
   return rivals;
 }
@@ -112,8 +102,10 @@ Result<ChunkTiming> TimeChunks(TensorCodec& codec, const torch::Tensor& hidden, 
     parts.push_back(hidden.slice(0, i * chunk, (i + 1) * chunk).reshape({rows, row, hidden.size(1)}).contiguous());
   }
   SLUICE_ASSIGN_OR_RETURN(const auto integers, IntegersOf(codec, parts, part_ids));
-  SLUICE_ASSIGN_OR_RETURN(std::vector<Rival> rivals, MakeRivals());
-  if (integers.empty()) rivals.clear();
+  std::vector<Rival> rivals;
+  if (!integers.empty()) {
+    SLUICE_ASSIGN_OR_RETURN(rivals, MakeRivals());
+  }
   std::vector<double> encode, decode;
   ChunkTiming timing{.tokens = chunk};
   for (int pass = 0; pass <= kPasses; ++pass) {
@@ -137,7 +129,7 @@ Result<ChunkTiming> TimeChunks(TensorCodec& codec, const torch::Tensor& hidden, 
       SLUICE_RETURN_IF_ERROR(codec.Decode(*frame, reader).status());
       decode_time += MicrosecondsSince(decode_start);
     }
-    for (Rival& rival : rivals) SLUICE_RETURN_IF_ERROR(rival.Pass(integers));
+    for (Rival& rival : rivals) SLUICE_RETURN_IF_ERROR(rival.Pass(integers, pass > 0));
     if (pass == 0) continue;
     const auto count = static_cast<double>(chunks * chunk);
     encode.push_back(encode_time / count);
@@ -146,7 +138,7 @@ Result<ChunkTiming> TimeChunks(TensorCodec& codec, const torch::Tensor& hidden, 
   }
   timing.encode_us = Median(std::move(encode));
   timing.decode_us = Median(std::move(decode));
-  for (Rival& rival : rivals) timing.rivals.push_back(rival.Timing(static_cast<double>(chunks * chunk)));
+  for (const Rival& rival : rivals) timing.rivals.push_back(rival.Timing(static_cast<double>(chunks * chunk)));
   return timing;
 }
 

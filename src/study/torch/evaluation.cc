@@ -19,13 +19,6 @@ namespace {
 // Codecs of eval's table on the same hidden states: what a user would do without sluice.
 constexpr const char* kFloatBaselines[] = {"fp16", "int8", "q80", "deflate", "zstd"};
 
-struct IntegerBaseline {
-  const char* name;
-  Compressor compressor;
-  int level;
-};
-constexpr IntegerBaseline kIntegerBaselines[] = {{"deflate", Compressor::kDeflate, 6}, {"zstd", Compressor::kZstd, 3}};
-
 class Evaluator {
  public:
   explicit Evaluator(const EvaluationOptions& options) : options_(options) {}
@@ -175,11 +168,12 @@ class Evaluator {
     if (!options_.baselines || bits.integers.empty()) return OkStatus();
     const auto width = static_cast<size_t>(result_.width);
     const MatrixView<const int32_t> integers(bits.integers.data(), bits.integers.size() / width, width);
-    for (const IntegerBaseline& baseline : kIntegerBaselines) {
-      SLUICE_ASSIGN_OR_RETURN(const uint64_t paper, PaperPackingBytes(baseline.compressor, baseline.level, integers));
-      SLUICE_ASSIGN_OR_RETURN(const BestPacking best, BestPackingBytes(baseline.compressor, baseline.level, integers));
-      AddBaseline(fmt::format("{}_integers_paper_packing", baseline.name), 8.0 * static_cast<double>(paper));
-      AddBaseline(fmt::format("{}_integers_best_packing", baseline.name), 8.0 * static_cast<double>(best.bytes));
+    for (const auto& [compressor, level] : kUsualRivals) {
+      SLUICE_ASSIGN_OR_RETURN(const uint64_t paper, PaperPackingBytes(compressor, level, integers));
+      SLUICE_ASSIGN_OR_RETURN(const BestPacking best, BestPackingBytes(compressor, level, integers));
+      const std::string_view name = Compressors()[static_cast<size_t>(compressor)].name;
+      AddBaseline(fmt::format("{}_integers_paper_packing", name), 8.0 * static_cast<double>(paper));
+      AddBaseline(fmt::format("{}_integers_best_packing", name), 8.0 * static_cast<double>(best.bytes));
     }
     return OkStatus();
   }

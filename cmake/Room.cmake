@@ -1,14 +1,15 @@
 # A room is a folder of src/ with its headers, sources and tests side by side.
 #
-#   sluice_room(<name> [TORCH] [SEPARATE] DEPENDS <rooms...> LIBS <outside libraries...>)
+#   sluice_room(<name> [TORCH] [SEPARATE] [LOOPS] DEPENDS <rooms...> LIBS <outside libraries...>)
 #
 # makes the static library sluice_<name> from every .cc that is not a test, and the test program <name>_test from every
 # *_test.cc, registered with ctest one test case at a time under the label <name>. The list of files is the folder
 # itself: a file cannot be forgotten. The arrows between rooms are checked by tools/check_rooms against tools/rooms.txt,
 # and against cycles by GLOBAL_DEPENDS_NO_CYCLES. Files are compiled several at once but in rooms that are SEPARATE: most
-# of these compile quickly, and no loop whose speed is measured shall depend on what is compiled beside it.
+# of these compile quickly, and no loop whose speed is measured shall depend on what is compiled beside it. Rooms with
+# LOOPS, in which tests spend their time, are optimized in builds of type Checked too.
 function(sluice_room name)
-  cmake_parse_arguments(ROOM "TORCH;SEPARATE" "" "DEPENDS;LIBS" ${ARGN})
+  cmake_parse_arguments(ROOM "TORCH;SEPARATE;LOOPS" "" "DEPENDS;LIBS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
   set(tests ${sources})
   list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
@@ -25,6 +26,9 @@ function(sluice_room name)
     target_link_libraries(sluice_${name} PUBLIC ${libs})
     if(NOT ROOM_SEPARATE)
       sluice_unity(sluice_${name})
+    endif()
+    if(ROOM_LOOPS)
+      target_compile_options(sluice_${name} PRIVATE $<$<CONFIG:Checked>:-O2>)
     endif()
   else()
     add_library(sluice_${name} INTERFACE)

@@ -21,13 +21,12 @@
 namespace sluice {
 namespace {
 
-constexpr uint64_t kOne = 1;
-constexpr uint64_t kLeastRange = kOne << 40;
+constexpr uint64_t kLeastRange = uint64_t{1} << 40;
 /// The encoder's window over the low end: six bytes, first the frame's first byte and five more.
 constexpr int kWindowBytes = 6;
-constexpr uint64_t kWindow = kOne << (8 * kWindowBytes);
+constexpr uint64_t kWindow = uint64_t{1} << (8 * kWindowBytes);
 /// The frame's first byte gives the first seven bits.
-constexpr uint64_t kFirstRange = kOne << 7;
+constexpr uint64_t kFirstRange = uint64_t{1} << 7;
 constexpr uint64_t kFewestPlaces = 64;
 
 Status CheckPrecision(int precision) {
@@ -58,7 +57,7 @@ struct Ending {
 
 Ending EndingAt(uint64_t low, uint64_t range, size_t dropped) {
   const auto bits = static_cast<int>(8 * dropped);
-  const uint64_t first = (low + (kOne << bits) - 1) >> bits;
+  const uint64_t first = (low + (uint64_t{1} << bits) - 1) >> bits;
   return {dropped, first, ((low + range) >> bits) - first};
 }
 
@@ -94,7 +93,7 @@ void TokenEncoder::MoveOut() {
 }
 
 void TokenEncoder::Narrow(Interval interval, int bits) {
-  assert(interval.freq >= 1 && interval.start + interval.freq <= kOne << bits);
+  assert(interval.freq >= 1 && interval.start + interval.freq <= uint64_t{1} << bits);
   const Part part = PartOf(range_, interval, bits);
   low_ += part.begin;
   range_ = part.size;
@@ -148,7 +147,7 @@ void TokenDecoder::Refill() {
 }
 
 uint32_t TokenDecoder::Slot(int bits) const {
-  return static_cast<uint32_t>(std::min(value_ / (range_ >> bits), (kOne << bits) - 1));
+  return static_cast<uint32_t>(std::min(value_ / (range_ >> bits), (uint64_t{1} << bits) - 1));
 }
 
 void TokenDecoder::Narrow(Interval interval, int bits) {

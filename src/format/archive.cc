@@ -20,13 +20,13 @@
 namespace sluice {
 namespace {
 
-constexpr std::array<uint8_t, 4> kMagic = {'S', 'L', 'U', 'A'};
+constexpr std::array<uint8_t, 4> kArchiveMagic = {'S', 'L', 'U', 'A'};
 constexpr uint32_t kChunkMark = 0x4B4E4843;  // "CHNK"
 constexpr uint32_t kEndMark = 0x20444E45;    // "END "
 
 std::vector<uint8_t> HeaderBytes(const ArchiveHeader& header) {
   ByteWriter writer;
-  writer.PutBytes(kMagic);
+  writer.PutBytes(kArchiveMagic);
   writer.Put<uint8_t>(kArchiveVersion);
   writer.Put<uint8_t>(HiddenTypeCode(header.source));
   writer.Put<uint8_t>(header.fidelity);
@@ -160,11 +160,12 @@ Result<ArchiveReader> ArchiveReader::FromBytes(std::span<const uint8_t> bytes) {
 }
 
 Status ArchiveReader::ReadHeader() {
-  for (size_t i = 0; i < std::min(kMagic.size(), bytes_.size()); ++i) {
-    if (bytes_[i] != kMagic[i]) return Corrupt("not an activation archive: it does not begin with \"SLUA\"");
+  for (size_t i = 0; i < std::min(kArchiveMagic.size(), bytes_.size()); ++i) {
+    if (bytes_[i] != kArchiveMagic[i]) return Corrupt("not an activation archive: it does not begin with \"SLUA\"");
   }
-  if (bytes_.size() > kMagic.size() && bytes_[kMagic.size()] != kArchiveVersion) {
-    return Unsupported(fmt::format("version {}, this build reads version {}", bytes_[kMagic.size()], kArchiveVersion));
+  if (bytes_.size() > kArchiveMagic.size() && bytes_[kArchiveMagic.size()] != kArchiveVersion) {
+    return Unsupported(
+        fmt::format("version {}, this build reads version {}", bytes_[kArchiveMagic.size()], kArchiveVersion));
   }
   if (bytes_.size() < kArchiveHeaderSize) {
     return Truncated(fmt::format("{} bytes, expected {}", bytes_.size(), kArchiveHeaderSize));

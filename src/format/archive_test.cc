@@ -11,7 +11,7 @@
 namespace sluice {
 namespace {
 
-const ArchiveHeader kHeader = {.source = DType::kBf16, .fidelity = 1, .width = 4, .row_tokens = 0, .bound = 0.5};
+const ArchiveHeader kArchiveHeader = {.source = DType::kBf16, .fidelity = 1, .width = 4, .row_tokens = 0, .bound = 0.5};
 
 std::vector<uint8_t> Payload(size_t size, uint8_t seed) {
   std::vector<uint8_t> bytes(size);
@@ -25,7 +25,7 @@ std::vector<uint8_t> BytesOf(const std::filesystem::path& path) {
 }
 
 std::vector<uint8_t> ThreeChunks(const TemporaryFolder& folder) {
-  ArchiveWriter writer = *ArchiveWriter::Create(folder / "a.sla", kHeader);
+  ArchiveWriter writer = *ArchiveWriter::Create(folder / "a.sla", kArchiveHeader);
   for (uint8_t i = 1; i <= 3; ++i) EXPECT_TRUE(writer.Add(i * 10u, Payload(50u * i, i)).ok());
   EXPECT_TRUE(writer.Finish().ok());
   EXPECT_EQ(writer.Finish().code(), StatusCode::kInvalidArgument);
@@ -38,7 +38,7 @@ TEST(ArchiveTest, RoundTripsChunks) {
   ThreeChunks(folder);
   const auto reader = ArchiveReader::Open(folder / "a.sla");
   ASSERT_TRUE(reader.ok()) << reader.status().ToString();
-  EXPECT_EQ(reader->header(), kHeader);
+  EXPECT_EQ(reader->header(), kArchiveHeader);
   EXPECT_TRUE(reader->complete());
   EXPECT_EQ(reader->tokens(), 60u);
   ASSERT_EQ(reader->chunks().size(), 3u);
@@ -68,14 +68,14 @@ TEST(ArchiveTest, RoundTripsAppendingAfterACut) {
   std::vector<uint8_t> whole = ThreeChunks(folder);
   whole.resize(whole.size() - 40);
   ASSERT_TRUE(WriteFileAtomic(folder / "a.sla", whole).ok());
-  ArchiveWriter writer = *ArchiveWriter::Append(folder / "a.sla", kHeader);
+  ArchiveWriter writer = *ArchiveWriter::Append(folder / "a.sla", kArchiveHeader);
   ASSERT_TRUE(writer.Add(30, Payload(150, 3)).ok());
   ASSERT_TRUE(writer.Finish().ok());
   EXPECT_EQ(BytesOf(folder / "a.sla"), ThreeChunks(folder));
-  ArchiveHeader other = kHeader;
+  ArchiveHeader other = kArchiveHeader;
   other.width = 5;
   EXPECT_EQ(ArchiveWriter::Append(folder / "a.sla", other).status().code(), StatusCode::kMismatch);
-  EXPECT_EQ(ArchiveWriter::Append(folder / "none.sla", kHeader).status().code(), StatusCode::kIo);
+  EXPECT_EQ(ArchiveWriter::Append(folder / "none.sla", kArchiveHeader).status().code(), StatusCode::kIo);
 }
 
 TEST(ArchiveTest, RoundTripsCompleteChunksBeforeATailOfZeros) {
@@ -118,15 +118,15 @@ TEST(ArchiveTest, RejectsWhatIsOutsideTheFormat) {
   EXPECT_EQ(code_of(6, 4), StatusCode::kUnsupported);
   EXPECT_EQ(code_of(11, 1), StatusCode::kCorrupt);
   EXPECT_EQ(code_of(28, 1), StatusCode::kUnsupported);
-  ArchiveHeader header = kHeader;
+  ArchiveHeader header = kArchiveHeader;
   header.width = 0;
   EXPECT_EQ(ArchiveWriter::Create(folder / "b.sla", header).status().code(), StatusCode::kInvalidArgument);
-  header = kHeader;
+  header = kArchiveHeader;
   header.source = DType::kI8;
   EXPECT_EQ(ArchiveWriter::Create(folder / "b.sla", header).status().code(), StatusCode::kInvalidArgument);
   EXPECT_FALSE(std::filesystem::exists(folder / "b.sla"));
-  EXPECT_EQ(ArchiveWriter::Create(folder / "none/b.sla", kHeader).status().code(), StatusCode::kIo);
-  ArchiveWriter writer = *ArchiveWriter::Create(folder / "b.sla", kHeader);
+  EXPECT_EQ(ArchiveWriter::Create(folder / "none/b.sla", kArchiveHeader).status().code(), StatusCode::kIo);
+  ArchiveWriter writer = *ArchiveWriter::Create(folder / "b.sla", kArchiveHeader);
   EXPECT_EQ(writer.Add(0, {}).code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(writer.Add(kMaxArchiveChunkTokens + 1, {}).code(), StatusCode::kInvalidArgument);
 }

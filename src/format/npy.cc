@@ -14,7 +14,7 @@
 namespace sluice {
 namespace {
 
-constexpr std::array<uint8_t, 6> kMagic = {0x93, 'N', 'U', 'M', 'P', 'Y'};
+constexpr std::array<uint8_t, 6> kNpyMagic = {0x93, 'N', 'U', 'M', 'P', 'Y'};
 constexpr size_t kAlignment = 64;
 
 // Scans {'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }
@@ -116,8 +116,8 @@ class DictScanner {
 };
 
 Result<std::string_view> HeaderText(ByteReader& reader) {
-  SLUICE_ASSIGN_OR_RETURN(const auto magic, reader.GetBytes(kMagic.size()));
-  if (!std::equal(magic.begin(), magic.end(), kMagic.begin())) return Corrupt("not a .npy file");
+  SLUICE_ASSIGN_OR_RETURN(const auto magic, reader.GetBytes(kNpyMagic.size()));
+  if (!std::equal(magic.begin(), magic.end(), kNpyMagic.begin())) return Corrupt("not a .npy file");
   SLUICE_ASSIGN_OR_RETURN(const uint8_t major, reader.Get<uint8_t>());
   SLUICE_ASSIGN_OR_RETURN(const uint8_t minor, reader.Get<uint8_t>());
   if ((major != 1 && major != 2) || minor != 0) {
@@ -166,11 +166,11 @@ Result<std::string> NpyPrefix(const TensorView& tensor) {
   std::string dict = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}",
                                  tensor.dtype == DType::kF32 ? "<f4" : "<f2", fmt::join(tensor.shape, ", "),
                                  tensor.shape.size() == 1 ? "," : "");
-  const size_t before = kMagic.size() + 4;
+  const size_t before = kNpyMagic.size() + 4;
   dict.append(kAlignment - 1 - (before + dict.size()) % kAlignment, ' ');
   dict += '\n';
   ByteWriter header;
-  header.PutBytes(kMagic);
+  header.PutBytes(kNpyMagic);
   header.Put<uint8_t>(1);
   header.Put<uint8_t>(0);
   header.Put<uint16_t>(static_cast<uint16_t>(dict.size()));

@@ -15,7 +15,7 @@
 namespace sluice {
 namespace {
 
-constexpr uint16_t kKnownFlags = kResidual | kSideTokens;
+constexpr uint16_t kPackFlags = kResidual | kSideTokens;
 constexpr size_t kMaxTableSymbols = 65'536;
 
 bool IsNameLetter(char c) {
@@ -70,8 +70,8 @@ Status CheckPackInfo(const PackInfo& info) {
   if (info.codec.empty() || info.codec.size() > kPackCodecSize || !letters) {
     return Corrupt("the codec's name is empty, too long or has strange letters");
   }
-  if ((info.flags & ~kKnownFlags) != 0) {
-    return Unsupported(fmt::format("flags {:#06x}, this build knows {:#06x}", info.flags, kKnownFlags));
+  if ((info.flags & ~kPackFlags) != 0) {
+    return Unsupported(fmt::format("flags {:#06x}, this build knows {:#06x}", info.flags, kPackFlags));
   }
   if (info.width == 0 || info.width > kMaxStreamWidth) {
     return Corrupt(fmt::format("width {}, expected 1 to {}", info.width, kMaxStreamWidth));

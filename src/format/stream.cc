@@ -15,8 +15,8 @@
 namespace sluice {
 namespace {
 
-constexpr std::array<uint8_t, 4> kMagic = {'S', 'L', 'U', 'C'};
-constexpr uint16_t kKnownFlags = kFreshFrames | kResidual | kSideTokens | kSingle | kIdsInStream;
+constexpr std::array<uint8_t, 4> kStreamMagic = {'S', 'L', 'U', 'C'};
+constexpr uint16_t kStreamFlags = kFreshFrames | kResidual | kSideTokens | kSingle | kIdsInStream;
 constexpr int kSectionShift = 4;
 constexpr uint8_t kTypeMask = 15;
 constexpr int kSourceShift = 4;  // of byte 5, whose low bits are the kind
@@ -27,8 +27,8 @@ Status CheckHeader(const StreamHeader& header) {
   if (header.kind < CodecKind::kPlain || header.kind > CodecKind::kInteger) {
     return Unsupported(fmt::format("codec kind {}, this build knows 1 to 3", static_cast<int>(header.kind)));
   }
-  if ((header.flags & ~kKnownFlags) != 0) {
-    return Unsupported(fmt::format("flags {:#06x}, this build knows {:#06x}", header.flags, kKnownFlags));
+  if ((header.flags & ~kStreamFlags) != 0) {
+    return Unsupported(fmt::format("flags {:#06x}, this build knows {:#06x}", header.flags, kStreamFlags));
   }
   const bool needs_ids = header.kind == CodecKind::kInteger && (header.flags & kSideTokens) != 0;
   if ((header.flags & kIdsInStream) != 0 && !needs_ids) return Unsupported("ids in a stream whose codec needs none");
@@ -83,7 +83,7 @@ uint32_t StoredChecksum(uint32_t stream_checksum, std::span<const uint8_t> heade
 
 std::vector<uint8_t> HeaderBytes(const StreamHeader& header) {
   ByteWriter writer;
-  writer.PutBytes(kMagic);
+  writer.PutBytes(kStreamMagic);
   writer.Put<uint8_t>(kStreamVersion);
   writer.Put<uint8_t>(
       static_cast<uint8_t>(static_cast<int>(header.kind) | HiddenTypeCode(header.source) << kSourceShift));
@@ -250,11 +250,12 @@ Result<StreamReader> StreamReader::Open(const std::filesystem::path& path) {
 }
 
 Status StreamReader::ReadHeader() {
-  for (size_t i = 0; i < std::min(kMagic.size(), bytes_.size()); ++i) {
-    if (bytes_[i] != kMagic[i]) return Corrupt("not a sluice stream: it does not begin with \"SLUC\"");
+  for (size_t i = 0; i < std::min(kStreamMagic.size(), bytes_.size()); ++i) {
+    if (bytes_[i] != kStreamMagic[i]) return Corrupt("not a sluice stream: it does not begin with \"SLUC\"");
   }
-  if (bytes_.size() > kMagic.size() && bytes_[kMagic.size()] != kStreamVersion) {
-    return Unsupported(fmt::format("version {}, this build reads version {}", bytes_[kMagic.size()], kStreamVersion));
+  if (bytes_.size() > kStreamMagic.size() && bytes_[kStreamMagic.size()] != kStreamVersion) {
+    return Unsupported(
+        fmt::format("version {}, this build reads version {}", bytes_[kStreamMagic.size()], kStreamVersion));
   }
   if (bytes_.size() < kStreamHeaderSize) {
     return Truncated(fmt::format("{} bytes, expected {}", bytes_.size(), kStreamHeaderSize));

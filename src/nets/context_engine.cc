@@ -15,13 +15,11 @@
 namespace sluice {
 namespace {
 
-constexpr int32_t kLargestActivation = 2047;
 constexpr int kTableShift = 7;           // tables are in units of 2^-5, sums of 2^-12
 constexpr int32_t kDirectUnit = 1 << 5;  // direct rows are in units of 2^-5, outputs of 2^-10
 constexpr int kLeakBits = 8;
 constexpr int32_t kLargestMeanOutput = 1 << 20, kLargestScaleOutput = 1 << 14;
 constexpr int32_t kIndexPerOutputUnit = 12955;
-constexpr int kIndexBits = 20;
 constexpr int32_t kMostScale = 133;
 constexpr int32_t kSaturated = 1 << 20;  // any sum beyond gives the same activation
 

@@ -12,13 +12,12 @@
 namespace sluice {
 namespace {
 
-constexpr int kActivationBits = 6, kSumBits = 12, kOutputBits = 10, kMeanBits = 4, kPointBits = 8;
-constexpr int64_t kLargestActivation = 2047;
+constexpr int kActivationBits = 6, kSumBits = 12, kOutputBits = 10, kMeanBits = 4, kPointScaleBits = 8;
 constexpr int64_t kLargestLatent = 1 << 20;
 constexpr int32_t kLeastShift = 6, kMostShift = 14;
 constexpr int32_t kLeastExponent = -10, kMostExponent = 14;
 constexpr int32_t kLargestBias = 1 << 26;
-constexpr int32_t kIndexOfOne = 29280564, kIndexPerHalfOctave = 4597465, kIndexBits = 20;
+constexpr int32_t kIndexOfOne = 29280564, kIndexPerHalfOctave = 4597465;
 constexpr int32_t kRootsOfTwo[2] = {256, 362};
 constexpr int32_t kInversePoint[16] = {256, 181, 128, 91, 64, 45, 32, 23, 16, 11, 8, 6, 4, 3, 2, 1};
 
@@ -197,17 +196,17 @@ Status ContextWeights::ReadLists(const Pack& pack) {
 
 void ContextWeights::PreparePoints(const std::vector<int32_t>& exponents) {
   for (const int32_t e : exponents) {
-    mean_rounding.Add(kOutputBits + kPointBits - kMeanBits - e);
-    seen_rounding.Add(std::max(kPointBits - kActivationBits + e, 0));
+    mean_rounding.Add(kOutputBits + kPointScaleBits - kMeanBits - e);
+    seen_rounding.Add(std::max(kPointScaleBits - kActivationBits + e, 0));
   }
   for (size_t p = 0; p < shape.points; ++p) {
     Point point;
     point.mean_factor = kInversePoint[p];
     const int64_t gauge = int64_t{kRootsOfTwo[p % 2]} << (p / 2);
     for (const int32_t e : exponents) {
-      const int shift = kPointBits - kActivationBits + e;
+      const int shift = kPointScaleBits - kActivationBits + e;
       const int64_t factor = shift < 0 ? gauge << -shift : gauge;
-      const int64_t largest = kLargestActivation << std::max(shift, 0);
+      const int64_t largest = int64_t{kLargestActivation} << std::max(shift, 0);
       point.seen_factor.push_back(static_cast<int32_t>(factor));
       point.seen_limit.push_back(static_cast<int32_t>(std::min((largest + factor - 1) / factor, kLargestLatent)));
       point.scale_offset.push_back(kIndexOfOne + (2 * e - static_cast<int32_t>(p)) * kIndexPerHalfOctave +

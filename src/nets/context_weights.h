@@ -40,6 +40,9 @@ struct ContextShape {
 /// groups, or groups of less than two classes or more than 2^18.
 Result<std::vector<uint32_t>> ReadClassSizes(const Pack& pack);
 
+inline constexpr int32_t kLargestActivation = 2047;  ///< of a hidden unit, and of a latent as the network sees it
+inline constexpr int kIndexBits = 20;                ///< fraction of a scale's index before it is rounded
+
 /// How sums become numbers of another unit: (sum + half) >> shift, each with its own.
 struct RowRounding {
   std::vector<int32_t> half, shift;

@@ -10,14 +10,16 @@ set -eu
 golden=$(dirname "$0")/golden.txt
 skip() { echo "SKIPPED: $*" >&2; exit 77; }
 
-# All sources of the digest in the folder $1.
-sources() {
-  ls "$1"/src/nets/*.cc "$1"/src/rans/*.cc "$1"/src/prob/*.cc "$1"/src/simd/*.cc | grep -v _test.cc
+# Kernels, which are compiled one by one, and the other sources of the digest, all in folder $1.
+kernels() { ls "$1"/src/simd/*.cc | grep -v _test.cc; }
+others() {
+  ls "$1"/src/nets/*.cc "$1"/src/rans/*.cc "$1"/src/prob/*.cc | grep -v _test.cc
   for part in base/bytes base/file base/hash base/json_depth base/status format/dtype format/pack format/pack_parts \
       format/stream codec/context_ends codec/context_frames codec/context_floats codec/gaussian_arrays codec/gaussian_block \
       codec/pack_codec codec/static_codec codec/static_transform codec/token_coder; do
     echo "$1/src/$part.cc"
   done
+  echo "$1/tests/conformance/context_digest.cc"
 }
 
 if [ "$1" = --compiler ]; then
@@ -25,16 +27,11 @@ if [ "$1" = --compiler ]; then
   command -v "$compiler" >/dev/null || skip "no $compiler"
   mkdir -p "$work"
   program=$work/context_digest_$(basename "$compiler")_$level
-  objects=
-  for file in $(sources "$source") "$source/tests/conformance/context_digest.cc"; do
-    object=$program.$(basename "$file" .cc).o
-    objects="$objects $object"
-    "$compiler" -std=c++20 "-$level" -ffp-contract=off -pthread -I "$source/src" -c -o "$object" "$file"
-  done
-  # shellcheck disable=SC2086
-  "$compiler" -pthread -o "$program" $objects -lhwy -lfmt -lxxhash -lcrypto
-  # shellcheck disable=SC2086
-  rm -f $objects
+  # In one compilation, whose headers are read once.
+  others "$source" | sed 's/.*/#include "&"/' >"$program.cc"
+  # shellcheck disable=SC2046
+  "$compiler" -std=c++20 "-$level" -ffp-contract=off -pthread -I "$source/src" -o "$program" "$program.cc" \
+    $(kernels "$source") -lhwy -lfmt -lxxhash -lcrypto
   got=$("$program" "$elements")
 elif [ "$1" = --cross ]; then
   source=$2 work=$3 include=$4 elements=$5
@@ -44,10 +41,11 @@ elif [ "$1" = --cross ]; then
   mkdir -p "$work/include"
   for library in hwy fmt nlohmann; do ln -sfn "$include/$library" "$work/include/$library"; done
   for header in xxhash.h; do ln -sfn "$include/$header" "$work/include/$header"; done
+  others "$source" | sed 's/.*/#include "&"/' >"$work/context_digest_aarch64.cc"
   # shellcheck disable=SC2046
   aarch64-linux-gnu-g++ -std=c++20 -O2 -Wall -Wextra -ffp-contract=off -static -pthread -DFMT_HEADER_ONLY \
     -DHWY_COMPILE_ONLY_STATIC -DXXH_INLINE_ALL -I "$source/src" -I "$work/include" -o "$work/context_digest_aarch64" \
-    -I "$source/tests/conformance/cross" "$source/tests/conformance/context_digest.cc" $(sources "$source")
+    -I "$source/tests/conformance/cross" "$work/context_digest_aarch64.cc" $(kernels "$source")
   got=$("$emulator" "$work/context_digest_aarch64" "$elements")
 else
   elements=$2

@@ -15,10 +15,11 @@ set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
 if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
 endif()
-# Dev: optimized, assertions on.
-set(CMAKE_CXX_FLAGS_DEV "-O2 -g1")
-set(CMAKE_C_FLAGS_DEV "-O2 -g1")
-# Checked: as it is written. With sanitizers, optimizing takes more than half of a build's time, and a test's is short.
+# Dev: assertions on, and optimized as far as that costs the compiler little. Rooms with LOOPS (Room.cmake) get -O2 below
+# Release.
+set(CMAKE_CXX_FLAGS_DEV "-O1 -g1")
+set(CMAKE_C_FLAGS_DEV "-O1 -g1")
+# Checked: with sanitizers, optimizing would take more than half of a build's time, and tests are short.
 set(CMAKE_CXX_FLAGS_CHECKED "-O0 -g1")
 set(CMAKE_C_FLAGS_CHECKED "-O0 -g1")
 set(CMAKE_CXX_FLAGS_RELEASE "-O3 -DNDEBUG")

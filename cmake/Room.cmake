@@ -7,7 +7,8 @@
 # itself: a file cannot be forgotten. The arrows between rooms are checked by tools/check_rooms against tools/rooms.txt,
 # and against cycles by GLOBAL_DEPENDS_NO_CYCLES. Files are compiled several at once but in rooms that are SEPARATE: most
 # of these compile quickly, and no loop whose speed is measured shall depend on what is compiled beside it. Rooms with
-# LOOPS, in which tests spend their time, are optimized in builds of type Checked too.
+# LOOPS, in which tests spend their time, are optimized in every build type. Tests of rooms with TORCH are registered one
+# test suite at a time: to load libtorch takes half a second, longer than most of them.
 function(sluice_room name)
   cmake_parse_arguments(ROOM "TORCH;SEPARATE;LOOPS" "" "DEPENDS;LIBS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
@@ -28,7 +29,7 @@ function(sluice_room name)
       sluice_unity(sluice_${name})
     endif()
     if(ROOM_LOOPS)
-      target_compile_options(sluice_${name} PRIVATE $<$<CONFIG:Checked>:-O2>)
+      target_compile_options(sluice_${name} PRIVATE $<$<CONFIG:Dev,Checked>:-O2>)
     endif()
   else()
     add_library(sluice_${name} INTERFACE)
@@ -52,7 +53,11 @@ function(sluice_room name)
       list(APPEND labels torch)
     endif()
     # Tests named Golden... compare with references from outside and carry the label golden as well.
-    sluice_discover_tests(${name}_test ${name}_tests "-*.Golden*:*/Golden*" "${labels}" TIMEOUT 600)
+    if(ROOM_TORCH)
+      sluice_discover_suites(${name}_test "${labels}")
+    else()
+      sluice_discover_tests(${name}_test ${name}_tests "-*.Golden*:*/Golden*" "${labels}" TIMEOUT 600)
+    endif()
     sluice_discover_tests(${name}_test ${name}_golden_tests "*.Golden*:*/Golden*" "${labels};golden" TIMEOUT 600)
   endif()
 endfunction()
@@ -76,6 +81,16 @@ function(sluice_discover_tests target list filter labels)
 endforeach()
 ")
   set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${script})
+endfunction()
+
+# Registers the test suites of a program, without the tests named Golden..., under `labels`.
+function(sluice_discover_suites target labels)
+  set(list ${CMAKE_CURRENT_BINARY_DIR}/${target}_suites.cmake)
+  string(REPLACE ";" "," labels "${labels}")
+  add_custom_command(TARGET ${target} POST_BUILD BYPRODUCTS ${list} VERBATIM
+                     COMMAND ${CMAKE_COMMAND} -DPROGRAM=$<TARGET_FILE:${target}> -DLABELS=${labels} -DLIST=${list}
+                             -P ${PROJECT_SOURCE_DIR}/cmake/ListSuites.cmake)
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${list})
 endfunction()
 
 # Compiles a target against libtorch: one shared precompiled header (18 s -> 6 s a file), at most two at once.

@@ -107,7 +107,8 @@ Result<ChunkTiming> TimeChunks(TensorCodec& codec, const torch::Tensor& hidden, 
     SLUICE_ASSIGN_OR_RETURN(rivals, MakeRivals());
   }
   std::vector<double> encode, decode;
-  ChunkTiming timing{.tokens = chunk};
+  ChunkTiming timing;
+  timing.tokens = chunk;
   for (int pass = 0; pass <= kPasses; ++pass) {
     if (InterruptRequested()) return Interrupted("stopped while timing");
     SLUICE_ASSIGN_OR_RETURN(StreamWriter writer, StreamWriter::ToMemory(codec.Header()));

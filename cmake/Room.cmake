@@ -86,11 +86,19 @@ endfunction()
 # Registers the test suites of a program, without the tests named Golden..., under `labels`.
 function(sluice_discover_suites target labels)
   set(list ${CMAKE_CURRENT_BINARY_DIR}/${target}_suites.cmake)
-  string(REPLACE ";" "," labels "${labels}")
+  string(REPLACE ";" "," comma_labels "${labels}")
   add_custom_command(TARGET ${target} POST_BUILD BYPRODUCTS ${list} VERBATIM
-                     COMMAND ${CMAKE_COMMAND} -DPROGRAM=$<TARGET_FILE:${target}> -DLABELS=${labels} -DLIST=${list}
+                     COMMAND ${CMAKE_COMMAND} -DPROGRAM=$<TARGET_FILE:${target}> -DLABELS=${comma_labels} -DLIST=${list}
                              -P ${PROJECT_SOURCE_DIR}/cmake/ListSuites.cmake)
-  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${list})
+  set(script ${CMAKE_CURRENT_BINARY_DIR}/${target}_suites_if_built.cmake)
+  file(WRITE ${script} "if(EXISTS \"${list}\")
+  include(\"${list}\")
+else()
+  add_test(${target}_NOT_BUILT ${target}_NOT_BUILT)
+  set_tests_properties(${target}_NOT_BUILT PROPERTIES LABELS \"${labels}\")
+endif()
+")
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${script})
 endfunction()
 
 # Compiles a target against libtorch: one shared precompiled header (18 s -> 6 s a file), at most two at once.

@@ -282,6 +282,32 @@ TEST_F(StudySummaryTest, MatchesNotesAndCommandsOfThePage) {
   EXPECT_EQ(content->command, "sluice study test");
 }
 
+TEST_F(StudySummaryTest, MatchesTheTimesOfCompressorsOnTheSameIntegers) {
+  plan_.study = "time";
+  AddPoint("paper", 1e-4, 1, 0, 0);
+  const Json rival = {{"method", "deflate:6"},
+                      {"packing", "int32, one token at a time"},
+                      {"bits_per_token", 500},
+                      {"encode_us_per_token", 8},
+                      {"decode_us_per_token", 2}};
+  Json timing = {
+      {"tokens", 64}, {"threads", 1}, {"bits_per_token", 160}, {"encode_us_per_token", 16}, {"decode_us_per_token", 9}};
+  const Json before = timing;  // as eval wrote it when it did not time them
+  timing["same_integers"] = Json::array({rival});
+  Finish(plan_.runs[0], {{"bits_per_token", 160}, {"perplexity", 4}, {"timing", Json::array({before, timing})}});
+  const auto summary = Summarize();
+  ASSERT_TRUE(summary.ok()) << summary.status().ToString();
+  const auto content = MakeReport({&*summary, 1}, false);
+  ASSERT_TRUE(content.ok()) << content.status().ToString();
+  std::vector<std::vector<std::string>> rows;
+  for (const PageBlock& block : content->blocks) {
+    const auto* const table = std::get_if<TableBlock>(&block);
+    if (table != nullptr && table->title.find("same integers") != std::string::npos) rows = table->rows;
+  }
+  EXPECT_EQ(rows, (std::vector<std::vector<std::string>>{{"paper", "64", "1", "deflate:6", "int32, one token at a time",
+                                                          "500.0", "8.00", "2.00", "2.50"}}));
+}
+
 TEST(BreakEvenTest, MatchesItsFormula) {
   const CodecTiming raw{.tokens = 64, .threads = 1, .bits_per_token = 1024, .encode_us = 1, .decode_us = 1};
   CodecTiming codec{.tokens = 64, .threads = 1, .bits_per_token = 24, .encode_us = 60, .decode_us = 42};

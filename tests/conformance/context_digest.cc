@@ -1,7 +1,9 @@
 // Codec "context" on integers that are the same everywhere: for networks of the sizes of both presets, in either
 // version of the shape, and for token ids that the frames carry, a digest of all bytes of its frames and of the
 // integers decoded from them, with frames of one row and of 64. Every kernel of this machine, beside the last of the
-// other kind, must give one digest, alone and in two threads at once. No library's random numbers take part.
+// other kind, must give one digest, the last two alone as well as in two threads at once. No library's random numbers
+// take part.
+#include <algorithm>
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
@@ -103,24 +105,38 @@ ContextSample Direct(size_t hidden, bool latents) {
   return sample;
 }
 
+struct Kernels {
+  const IntegerKernels& integers;
+  const RansKernels& rans;
+};
+
+// Every kernel with the last of the other kind.
+std::vector<Kernels> KernelsToCompare() {
+  std::vector<Kernels> all;
+  for (const IntegerKernels& integers : AllIntegerKernels()) all.push_back({integers, AllRansKernels().back()});
+  for (const RansKernels& rans : AllRansKernels()) all.push_back({AllIntegerKernels().back(), rans});
+  return all;
+}
+
 bool Print(const char* name, const ContextSample& sample, size_t elements) {
   const auto bytes = sample.Make();
   const ContextParts parts = *ContextParts::FromPack(*Pack::FromBytes(bytes));
   const std::vector<SampleFrame> frames = SampleFrames(sample, elements);
-  const uint64_t alone = Run(frames, parts, AllIntegerKernels().back(), AllRansKernels().back());
-  for (const IntegerKernels& integers : AllIntegerKernels()) {
-    for (const RansKernels& rans : AllRansKernels()) {
-      if (&integers != &AllIntegerKernels().back() && &rans != &AllRansKernels().back()) continue;
-      uint64_t other = 0;
-      std::thread second([&] { other = Run(frames, parts, integers, rans); });
-      const uint64_t digest = Run(frames, parts, integers, rans);
-      second.join();
-      std::fprintf(stderr, "%s: %s, %s: %016" PRIx64 "\n", name, std::string(integers.name).c_str(),
-                   std::string(rans.name).c_str(), digest);
-      if (digest == 0 || digest != alone || other != alone) {
-        std::printf("%s: kernels or threads differ, or integers did not come back\n", name);
-        return false;
-      }
+  const std::vector<Kernels> kernels = KernelsToCompare();
+  const auto run = [&](const Kernels& with) { return Run(frames, parts, with.integers, with.rans); };
+  const uint64_t alone = run(kernels.back());
+  for (size_t i = 0; i < kernels.size(); i += 2) {
+    const Kernels &one = kernels[i], &other = kernels[std::min(i + 1, kernels.size() - 1)];
+    uint64_t digests[2] = {};
+    std::thread second([&] { digests[1] = run(other); });
+    digests[0] = run(one);
+    second.join();
+    std::fprintf(stderr, "%s: %s, %s: %016" PRIx64 "; %s, %s: %016" PRIx64 "\n", name,
+                 std::string(one.integers.name).c_str(), std::string(one.rans.name).c_str(), digests[0],
+                 std::string(other.integers.name).c_str(), std::string(other.rans.name).c_str(), digests[1]);
+    if (alone == 0 || digests[0] != alone || digests[1] != alone) {
+      std::printf("%s: kernels or threads differ, or integers did not come back\n", name);
+      return false;
     }
   }
   std::printf("%s %zu %016" PRIx64 "\n", name, elements, alone);

@@ -53,10 +53,11 @@ function(sluice_room name)
       list(APPEND labels torch)
     endif()
     # Tests named Golden... compare with references from outside and carry the label golden as well.
+    set(others "-*.Golden*:*/Golden*")
     if(ROOM_TORCH)
-      sluice_discover_suites(${name}_test "${labels}")
+      sluice_discover_suites(${name}_test ${name}_tests "${others}" "${labels}")
     else()
-      sluice_discover_tests(${name}_test ${name}_tests "-*.Golden*:*/Golden*" "${labels}" TIMEOUT 600)
+      sluice_discover_tests(${name}_test ${name}_tests "${others}" "${labels}" TIMEOUT 600)
     endif()
     sluice_discover_tests(${name}_test ${name}_golden_tests "*.Golden*:*/Golden*" "${labels};golden" TIMEOUT 600)
   endif()
@@ -72,31 +73,35 @@ function(sluice_unity target)
 endfunction()
 
 # Registers the tests of a program that pass `filter`, one by one, under `labels`; the other arguments are properties.
-# gtest_discover_tests takes no property with more than one value, so ctest adds the labels when it starts.
 function(sluice_discover_tests target list filter labels)
   gtest_discover_tests(${target} TEST_FILTER "${filter}" TEST_LIST ${list} DISCOVERY_TIMEOUT 120 PROPERTIES ${ARGN})
+  sluice_label_tests(${list} "${labels}")
+endfunction()
+
+# The same for the test suites of a program.
+function(sluice_discover_suites target list filter labels)
+  set(suites ${CMAKE_CURRENT_BINARY_DIR}/${list}_suites.cmake)
+  add_custom_command(TARGET ${target} POST_BUILD BYPRODUCTS ${suites} VERBATIM
+                     COMMAND ${CMAKE_COMMAND} -DPROGRAM=$<TARGET_FILE:${target}> -DFILTER=${filter} -DLIST=${list}
+                             -DSCRIPT=${suites} -P ${PROJECT_SOURCE_DIR}/cmake/ListSuites.cmake)
+  set(script ${CMAKE_CURRENT_BINARY_DIR}/${list}_if_built.cmake)
+  file(WRITE ${script} "if(EXISTS \"${suites}\")
+  include(\"${suites}\")
+else()
+  add_test(${target}_NOT_BUILT ${target}_NOT_BUILT)
+  set(${list} ${target}_NOT_BUILT)
+endif()
+")
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${script})
+  sluice_label_tests(${list} "${labels}")
+endfunction()
+
+# gtest_discover_tests takes no property with more than one value, so ctest adds the labels when it starts.
+function(sluice_label_tests list labels)
   set(script ${CMAKE_CURRENT_BINARY_DIR}/${list}_labels.cmake)
   file(WRITE ${script} "foreach(test IN LISTS ${list})
   set_tests_properties(\${test} PROPERTIES LABELS \"${labels}\")
 endforeach()
-")
-  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${script})
-endfunction()
-
-# Registers the test suites of a program, without the tests named Golden..., under `labels`.
-function(sluice_discover_suites target labels)
-  set(list ${CMAKE_CURRENT_BINARY_DIR}/${target}_suites.cmake)
-  string(REPLACE ";" "," comma_labels "${labels}")
-  add_custom_command(TARGET ${target} POST_BUILD BYPRODUCTS ${list} VERBATIM
-                     COMMAND ${CMAKE_COMMAND} -DPROGRAM=$<TARGET_FILE:${target}> -DLABELS=${comma_labels} -DLIST=${list}
-                             -P ${PROJECT_SOURCE_DIR}/cmake/ListSuites.cmake)
-  set(script ${CMAKE_CURRENT_BINARY_DIR}/${target}_suites_if_built.cmake)
-  file(WRITE ${script} "if(EXISTS \"${list}\")
-  include(\"${list}\")
-else()
-  add_test(${target}_NOT_BUILT ${target}_NOT_BUILT)
-  set_tests_properties(${target}_NOT_BUILT PROPERTIES LABELS \"${labels}\")
-endif()
 ")
   set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${script})
 endfunction()

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "page/page_content.h"
+#include "study/rival_timing.h"
 #include "study/study_summary.h"
 
 namespace sluice {
@@ -19,17 +20,11 @@ std::string MetricName(const StudySummary& summary);
 /// A curve in words: "paper, frozen, cut 3"; the cut only where a study has several.
 std::string CurveName(const StudySummary& summary, const std::string& series, const std::string& mode, int64_t cut);
 
-/// A general compressor on the integers that a codec sends: bits and microseconds a token.
-struct RivalTimes {
-  std::string method, packing;
-  double bits_per_token = 0, encode_us = 0, decode_us = 0;
-};
-
 /// Time per token for a chunk of some tokens, as eval's "timing" gives it.
 struct CodecTiming {
   int64_t tokens = 0, threads = 1;
   double bits_per_token = 0, encode_us = 0, decode_us = 0;
-  std::vector<RivalTimes> same_integers = {};  ///< of learned codecs
+  std::vector<RivalTiming> same_integers = {};  ///< none in results of before they were timed
 };
 std::vector<CodecTiming> TimingsOf(const RunResult& run);
 

@@ -205,7 +205,7 @@ TableBlock IntegerTimeTable(const StudySummary& summary) {
                                "encode, µs", "decode, µs", "codec's time / its"}};
   for (const RunResult& run : summary.runs) {
     for (const CodecTiming& timing : TimingsOf(run)) {
-      for (const RivalTimes& rival : timing.same_integers) {
+      for (const RivalTiming& rival : timing.same_integers) {
         const double its = rival.encode_us + rival.decode_us;
         table.rows.push_back({run.labels.series, std::to_string(timing.tokens), std::to_string(timing.threads),
                               rival.method, rival.packing, FigureText(rival.bits_per_token, kBitDigits),
@@ -265,15 +265,13 @@ std::vector<CodecTiming> TimingsOf(const RunResult& run) {
   if (!run.done() || !run.figures.contains("timing")) return timings;
   for (const auto& item : run.figures["timing"]) {
     CodecTiming& timing = timings.emplace_back();
-    timing = {item.value("tokens", int64_t{0}),       item.value("threads", int64_t{1}),
-              item.value("bits_per_token", 0.0),      item.value("encode_us_per_token", 0.0),
-              item.value("decode_us_per_token", 0.0), {}};
-    if (!item.contains("same_integers")) continue;  // results of before they were timed
-    for (const auto& rival : item["same_integers"]) {
-      timing.same_integers.push_back({rival.value("method", ""), rival.value("packing", ""),
-                                      rival.value("bits_per_token", 0.0), rival.value("encode_us_per_token", 0.0),
-                                      rival.value("decode_us_per_token", 0.0)});
-    }
+    timing.tokens = item.value("tokens", int64_t{0});
+    timing.threads = item.value("threads", int64_t{1});
+    timing.bits_per_token = item.value("bits_per_token", 0.0);
+    timing.encode_us = item.value("encode_us_per_token", 0.0);
+    timing.decode_us = item.value("decode_us_per_token", 0.0);
+    if (!item.contains("same_integers")) continue;
+    for (const auto& rival : item["same_integers"]) timing.same_integers.push_back(RivalTiming::FromJson(rival));
   }
   return timings;
 }

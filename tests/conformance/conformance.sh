@@ -10,9 +10,11 @@ set -eu
 golden=$(dirname "$0")/golden.txt
 skip() { echo "SKIPPED: $*" >&2; exit 77; }
 
-# Kernels, which are compiled one by one, and the other sources of the digest, all in folder $1.
+# Of folder $1: the kernels, which are compiled one by one, and all other sources of the digest as one, whose headers are
+# read once.
 kernels() { ls "$1"/src/simd/*.cc | grep -v _test.cc; }
-others() {
+others() { other_files "$1" | sed 's/.*/#include "&"/'; }
+other_files() {
   ls "$1"/src/nets/*.cc "$1"/src/rans/*.cc "$1"/src/prob/*.cc | grep -v _test.cc
   for part in base/bytes base/file base/hash base/json_depth base/status format/dtype format/pack format/pack_parts \
       format/stream codec/context_ends codec/context_frames codec/context_floats codec/gaussian_arrays codec/gaussian_block \
@@ -27,8 +29,7 @@ if [ "$1" = --compiler ]; then
   command -v "$compiler" >/dev/null || skip "no $compiler"
   mkdir -p "$work"
   program=$work/context_digest_$(basename "$compiler")_$level
-  # In one compilation, whose headers are read once.
-  others "$source" | sed 's/.*/#include "&"/' >"$program.cc"
+  others "$source" >"$program.cc"
   # shellcheck disable=SC2046
   "$compiler" -std=c++20 "-$level" -ffp-contract=off -pthread -I "$source/src" -o "$program" "$program.cc" \
     $(kernels "$source") -lhwy -lfmt -lxxhash -lcrypto
@@ -41,7 +42,7 @@ elif [ "$1" = --cross ]; then
   mkdir -p "$work/include"
   for library in hwy fmt nlohmann; do ln -sfn "$include/$library" "$work/include/$library"; done
   for header in xxhash.h; do ln -sfn "$include/$header" "$work/include/$header"; done
-  others "$source" | sed 's/.*/#include "&"/' >"$work/context_digest_aarch64.cc"
+  others "$source" >"$work/context_digest_aarch64.cc"
   # shellcheck disable=SC2046
   aarch64-linux-gnu-g++ -std=c++20 -O2 -Wall -Wextra -ffp-contract=off -static -pthread -DFMT_HEADER_ONLY \
     -DHWY_COMPILE_ONLY_STATIC -DXXH_INLINE_ALL -I "$source/src" -I "$work/include" -o "$work/context_digest_aarch64" \

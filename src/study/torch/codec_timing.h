@@ -3,21 +3,13 @@
 
 #include <torch/torch.h>
 
-#include <string>
 #include <vector>
 
 #include "base/status.h"
+#include "study/rival_timing.h"
 #include "study/torch/tensor_codec.h"
 
 namespace sluice {
-
-/// What a general compressor makes of a learned codec's own integers.
-struct RivalTiming {
-  std::string method;   ///< "deflate:6"
-  std::string packing;  ///< as IntegerCodec names it, of the last chunk
-  double bits_per_token = 0;
-  double encode_us = 0, decode_us = 0;  ///< a token
-};
 
 /// Time to code chunks of one length, the median of several passes over the same chunks.
 struct ChunkTiming {

@@ -227,13 +227,7 @@ nlohmann::ordered_json Evaluation::ToJson() const {
            {"bits_per_token", one.bits_per_token},
            {"encode_us_per_token", one.encode_us},
            {"decode_us_per_token", one.decode_us}};
-    for (const RivalTiming& rival : one.rivals) {
-      row["same_integers"].push_back({{"method", rival.method},
-                                      {"packing", rival.packing},
-                                      {"bits_per_token", rival.bits_per_token},
-                                      {"encode_us_per_token", rival.encode_us},
-                                      {"decode_us_per_token", rival.decode_us}});
-    }
+    for (const RivalTiming& rival : one.rivals) row["same_integers"].push_back(rival.ToJson());
   }
   for (const auto& [name, bits] : baseline_bits_per_token) json["baseline_bits_per_token"][name] = bits;
   json["channel_bits_per_token"] = channel_bits_per_token;

@@ -201,15 +201,16 @@ TableBlock IntegerTimeTable(const StudySummary& summary) {
                    .caption =
                        "Measured in the same passes as the codec, which is slower where the last column is above 1. "
                        "The codec's time holds its networks and transforms; a compressor is handed the integers.",
-                   .columns = {"codec", "tokens a chunk", "threads", "compressor", "packing", "bits per token",
-                               "encode, µs", "decode, µs", "codec's time / its"}};
+                   .columns = {"codec", "tokens a chunk", "threads", "compressor and packing", "bits per token",
+                               "encode, µs", "decode, µs", "codec's / its"}};
   for (const RunResult& run : summary.runs) {
     for (const CodecTiming& timing : TimingsOf(run)) {
       for (const RivalTiming& rival : timing.same_integers) {
         const double its = rival.encode_us + rival.decode_us;
         table.rows.push_back({run.labels.series, std::to_string(timing.tokens), std::to_string(timing.threads),
-                              rival.method, rival.packing, FigureText(rival.bits_per_token, kBitDigits),
-                              FigureText(rival.encode_us, 2), FigureText(rival.decode_us, 2),
+                              fmt::format("{}, {}", rival.method, rival.packing),
+                              FigureText(rival.bits_per_token, kBitDigits), FigureText(rival.encode_us, 2),
+                              FigureText(rival.decode_us, 2),
                               its > 0 ? FigureText((timing.encode_us + timing.decode_us) / its, 2) : "-"});
       }
     }

@@ -304,8 +304,8 @@ TEST_F(StudySummaryTest, MatchesTheTimesOfCompressorsOnTheSameIntegers) {
     const auto* const table = std::get_if<TableBlock>(&block);
     if (table != nullptr && table->title.find("same integers") != std::string::npos) rows = table->rows;
   }
-  EXPECT_EQ(rows, (std::vector<std::vector<std::string>>{{"paper", "64", "1", "deflate:6", "int32, one token at a time",
-                                                          "500.0", "8.00", "2.00", "2.50"}}));
+  EXPECT_EQ(rows, (std::vector<std::vector<std::string>>{
+                      {"paper", "64", "1", "deflate:6, int32, one token at a time", "500.0", "8.00", "2.00", "2.50"}}));
 }
 
 TEST(BreakEvenTest, MatchesItsFormula) {

@@ -72,6 +72,14 @@ function(sluice_unity target)
   endif()
 endfunction()
 
+# The same for some files of a room that is SEPARATE: they become one object, the others stay as they are.
+function(sluice_unity_group target group)
+  if(SLUICE_UNITY)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP)
+    set_source_files_properties(${ARGN} PROPERTIES UNITY_GROUP ${group})
+  endif()
+endfunction()
+
 # Registers the tests of a program that pass `filter`, one by one, under `labels`; the other arguments are properties.
 function(sluice_discover_tests target list filter labels)
   gtest_discover_tests(${target} TEST_FILTER "${filter}" TEST_LIST ${list} DISCOVERY_TIMEOUT 120 PROPERTIES ${ARGN})

@@ -147,7 +147,7 @@ Status ReadGpt2(const Json& json, BackboneConfig& config) {
   config.width = fields.Int("n_embd");
   config.heads = config.kv_heads = fields.Int("n_head");
   config.head_dim = config.heads > 0 ? config.width / config.heads : 0;
-  config.mlp_width = fields.Int("n_inner", 4 * config.width);
+  config.mlp_width = fields.Int("n_inner", config.width > 0 && config.width <= kMaxSize ? 4 * config.width : 0);
   config.vocab = fields.Int("vocab_size");
   config.context = fields.Has("n_positions") ? fields.Int("n_positions") : fields.Int("n_ctx");
   config.norm_eps = fields.Number("layer_norm_epsilon", 1e-5);

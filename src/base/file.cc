@@ -109,12 +109,21 @@ AtomicFile::AtomicFile(AtomicFile&& other) noexcept
 Result<AtomicFile> AtomicFile::Create(const std::filesystem::path& path) {
   static std::atomic<uint32_t> counter{0};
   std::error_code unknown;  // why a path cannot be looked at, open says below
-  if (std::filesystem::is_directory(path, unknown)) return IoError(fmt::format("{}: is a folder", path.string()));
-  std::filesystem::path temporary = path;
+  const std::filesystem::file_status now = std::filesystem::status(path, unknown);
+  if (std::filesystem::is_directory(now)) return IoError(fmt::format("{}: is a folder", path.string()));
+  if (std::filesystem::exists(now) && !std::filesystem::is_regular_file(now)) {
+    return IoError(fmt::format("{}: is a device or a pipe, which a file cannot replace", path.string()));
+  }
+  // What a link leads to is replaced, not the link.
+  std::filesystem::path target = std::filesystem::is_regular_file(now) && std::filesystem::is_symlink(path, unknown)
+                                     ? std::filesystem::canonical(path, unknown)
+                                     : path;
+  if (target.empty()) target = path;
+  std::filesystem::path temporary = target;
   temporary += fmt::format(".tmp{}.{}", ::getpid(), counter++);
   const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   if (fd < 0) return SystemError("create", path);
-  return AtomicFile(fd, std::move(temporary), path);
+  return AtomicFile(fd, std::move(temporary), std::move(target));
 }
 
 AtomicFile::~AtomicFile() {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <csignal>
 #include <fstream>
@@ -66,6 +67,24 @@ TEST_F(FileTest, RejectsAFullDiskAndKeepsTheOldFile) {
   EXPECT_EQ(status.code(), StatusCode::kIo) << status.ToString();
   EXPECT_EQ(*ReadFile(path), "old");
   EXPECT_EQ(Entries(), 1u);
+}
+
+// A pipe stands for /dev/null, which root could replace by a file.
+TEST_F(FileTest, Regresses_DevicesAreNotReplaced) {
+  const fs::path pipe = folder_ / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_EQ(WriteFileAtomic(pipe, std::string_view("x")).code(), StatusCode::kIo);
+  EXPECT_TRUE(fs::is_fifo(pipe));
+  EXPECT_EQ(Entries(), 1u);
+}
+
+TEST_F(FileTest, Regresses_LinksStayLinks) {
+  const fs::path file = folder_ / "file", link = folder_ / "link";
+  ASSERT_TRUE(WriteFileAtomic(file, std::string_view("old")).ok());
+  fs::create_symlink("file", link);
+  ASSERT_TRUE(WriteFileAtomic(link, std::string_view("new")).ok());
+  EXPECT_TRUE(fs::is_symlink(link));
+  EXPECT_EQ(*ReadFile(file), "new");
 }
 
 TEST_F(FileTest, RoundTripsNothingWithoutCommit) {

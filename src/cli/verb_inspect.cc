@@ -225,6 +225,12 @@ Result<ordered_json> Inspect(const fs::path& path) {
   return InspectStream(path);
 }
 
+// A member as text; a codec folder's own description may bring any name with anything in it.
+std::string Member(const ordered_json& object, const char* name) {
+  const ordered_json member = object.is_object() ? object.value(name, ordered_json()) : ordered_json();
+  return member.is_string() ? member.get<std::string>() : member.dump();
+}
+
 std::string ToText(const ordered_json& result) {
   std::vector<std::pair<std::string, std::string>> rows;
   for (const auto& [key, value] : result.items()) {
@@ -232,15 +238,18 @@ std::string ToText(const ordered_json& result) {
       for (const auto& [inner, inner_value] : value.items()) rows.emplace_back(key + "." + inner, inner_value.dump());
     } else if (key == "operating_points") {
       for (const auto& point : value) {
-        const double bits = point["bits_per_token"].get<double>();
-        rows.emplace_back(fmt::format("{}.{}", key, point["index"].dump()),
-                          fmt::format("{}, lambda {}{}", point["point"].get<std::string>(), point["lambda"].dump(),
-                                      bits > 0 ? fmt::format(", {:.2f} bits per token", bits) : ""));
+        const bool counted = point.is_object() && point.contains("bits_per_token") &&
+                             point.at("bits_per_token").is_number() && point.at("bits_per_token").get<double>() > 0;
+        rows.emplace_back(
+            fmt::format("{}.{}", key, Member(point, "index")),
+            fmt::format(
+                "{}, lambda {}{}", Member(point, "point"), Member(point, "lambda"),
+                counted ? fmt::format(", {:.2f} bits per token", point.at("bits_per_token").get<double>()) : ""));
       }
     } else if (value.is_array() && !value.empty() && value.front().is_object()) {
-      for (const auto& item : value)
-        rows.emplace_back(item.value("name", ""),
-                          item.value("type", "") + " " + item.value("shape", ordered_json()).dump());
+      for (const auto& item : value) {
+        rows.emplace_back(Member(item, "name"), Member(item, "type") + " " + Member(item, "shape"));
+      }
     } else {
       rows.emplace_back(key, value.is_string() ? value.get<std::string>() : value.dump());
     }

@@ -34,7 +34,12 @@ Result<HiddenStreamStats> Encode(const EncodeOptions& options, PointVerdicts ver
 
 Result<HiddenStreamStats> Decode(const DecodeOptions& options, const StreamHeader& header,
                                  const PointVerdicts& verdicts) {
-  if (header.kind == CodecKind::kPlain) return DecodeHiddenFile(options.in, options.out);
+  if (header.kind == CodecKind::kPlain) {
+    if (!options.ids.empty() || !options.ids_out.empty()) {
+      return Mismatch(options.in.string() + ": a plain codec wrote it, which knows no token ids (--ids, --ids-out)");
+    }
+    return DecodeHiddenFile(options.in, options.out);
+  }
   if (options.codec.empty()) {
     return Mismatch(fmt::format("{}: a pack's codec wrote this stream: give --codec the pack whose id is {:016x}",
                                 options.in.string(), header.codec_id));

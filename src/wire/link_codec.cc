@@ -177,6 +177,8 @@ Result<std::unique_ptr<LinkCodec>> LinkCodec::AtPoint(int point) const {
   return InvalidArgument(fmt::format("operating point {}: codec {} has one only", point, name()));
 }
 
+bool IsPackSpec(const std::string& spec) { return ParsePackSpec(spec).has_value(); }
+
 Result<std::unique_ptr<LinkCodec>> OpenLinkCodec(const std::string& spec, const LinkPlace& place) {
   const auto pack = ParsePackSpec(spec);
   if (!pack) {

@@ -55,6 +55,9 @@ struct LinkPlace {
 /// a pack of another model, cut or width.
 Result<std::unique_ptr<LinkCodec>> OpenLinkCodec(const std::string& spec, const LinkPlace& place);
 
+/// Whether OpenLinkCodec takes it for a pack.
+bool IsPackSpec(const std::string& spec);
+
 /// One frame as it travels.
 struct LinkFrame {
   uint32_t tokens = 0;

@@ -22,6 +22,9 @@ constexpr int kServerKeepaliveMs = 20'000;
 constexpr int kLeastPingGapMs = 5'000;
 constexpr double kEndSeconds = 5;
 
+/// As gRPC takes them; more than 24 days are as many as it can count.
+int Milliseconds(double seconds) { return static_cast<int>(std::clamp(seconds * 1000, 0.0, 2147483647.0)); }
+
 class GrpcNode final : public NodeServer, public wire::Link::Service {
  public:
   GrpcNode(StageRunner& runner, StageQueue& queue, std::vector<std::unique_ptr<LinkCodec>> codecs, NodeOptions options,
@@ -64,8 +67,8 @@ class GrpcNode final : public NodeServer, public wire::Link::Service {
     builder.RegisterService(this);
     builder.SetMaxReceiveMessageSize(static_cast<int>(LongestMessage()));
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, static_cast<int>(limits.sessions) + 1);
-    builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, static_cast<int>(limits.handshake_seconds * 1000));
-    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, static_cast<int>(limits.idle_seconds * 1000));
+    builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, Milliseconds(limits.handshake_seconds));
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, Milliseconds(limits.idle_seconds));
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kServerKeepaliveMs);
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kServerKeepaliveMs);
     builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kLeastPingGapMs);

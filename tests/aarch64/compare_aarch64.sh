@@ -6,7 +6,7 @@
 set -eu
 native=$1 source=$2 work=$3 include=$4
 
-skip() { echo "SKIPPED: $*" >&2; exit 77; }
+skip() { echo "SKIP: $*" >&2; exit 77; }
 command -v aarch64-linux-gnu-g++ >/dev/null || skip "no aarch64-linux-gnu-g++ (CROSS=1 tools/install_deps.sh installs it)"
 emulator=$(command -v qemu-aarch64-static || command -v qemu-aarch64) || skip "no qemu-aarch64 (CROSS=1 tools/install_deps.sh)"
 

@@ -8,7 +8,7 @@
 #   conformance.sh --cross SOURCE_DIR WORK_DIR INCLUDE_DIR ELEMENTS
 set -eu
 golden=$(dirname "$0")/golden.txt
-skip() { echo "SKIPPED: $*" >&2; exit 77; }
+skip() { echo "SKIP: $*" >&2; exit 77; }
 
 # Of folder $1: the kernels, which are compiled one by one, and all other sources of the digest as one, whose headers are
 # read once.

@@ -62,8 +62,7 @@ class Runner {
  private:
   /// The codec's own cut, the one asked for, or the middle.
   static Result<int64_t> CutOf(const GenerateVerbOptions& options, int64_t layers) {
-    std::error_code error;
-    if (options.cut < 0 && std::filesystem::exists(options.codec, error)) return -1;
+    if (options.cut < 0 && HasOwnCut(options.codec)) return -1;
     return ChooseCut(options.cut, layers);
   }
 

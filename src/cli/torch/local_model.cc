@@ -33,9 +33,7 @@ Result<std::unique_ptr<LocalModel>> LocalModel::Load(const std::filesystem::path
   if (!codec.empty()) {
     SLUICE_ASSIGN_OR_RETURN(const BackboneConfig config, BackboneConfig::Load(model));
     SLUICE_ASSIGN_OR_RETURN(const Sha256Digest identity, ModelIdentity(model));
-    std::error_code error;
-    const bool own_cut = cut < 0 && std::filesystem::exists(codec, error);
-    if (!own_cut) {
+    if (cut >= 0 || !HasOwnCut(codec)) {
       SLUICE_ASSIGN_OR_RETURN(cut, ChooseCut(cut, config.layers));
     }
     const StageInfo place{.total = static_cast<uint32_t>(config.layers),

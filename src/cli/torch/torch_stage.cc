@@ -188,6 +188,11 @@ Result<std::vector<float>> TorchStage::Logits(std::span<const float> hidden) {
   });
 }
 
+bool HasOwnCut(const std::string& spec) {
+  std::error_code error;
+  return IsPackSpec(spec) || std::filesystem::is_directory(spec, error);
+}
+
 Result<std::unique_ptr<LinkCodec>> OpenAnyLinkCodec(const std::string& spec, const StageInfo& stage, int64_t cut) {
   if (!IsCodecFolder(spec)) return OpenLinkCodec(spec, {stage.model, stage.width, cut});
   SLUICE_ASSIGN_OR_RETURN(

@@ -37,6 +37,9 @@ class TorchStage final : public StageRunner {
   StageInfo info_;
 };
 
+/// Whether OpenAnyLinkCodec finds a trained codec, which knows its cut, and not a plain one.
+bool HasOwnCut(const std::string& spec);
+
 /// Any codec for a link at layer `cut`: a folder that holds a trained one, a pack, or the name of a plain one.
 /// Errors: those of OpenTensorCodec and OpenLinkCodec; Mismatch when it was made for another cut.
 Result<std::unique_ptr<LinkCodec>> OpenAnyLinkCodec(const std::string& spec, const StageInfo& stage, int64_t cut);

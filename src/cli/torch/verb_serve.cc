@@ -53,16 +53,18 @@ void AddLimits(CLI::App& app, ServeOptions& options) {
       ->group(group);
 }
 
-/// Until the user or the system asks to stop.
-Status WaitForEnd(const WireMetrics& metrics, const std::filesystem::path& file) {
+/// Until the user or the system asks to stop. Metrics that cannot be written end no session: it is said once.
+void WaitForEnd(const WireMetrics& metrics, const std::filesystem::path& file, const WireLog& log) {
   auto written = Clock::now() - kMetricsTime;
+  bool told = false;
   while (!InterruptRequested()) {
     std::this_thread::sleep_for(kPollTime);
     if (file.empty() || Clock::now() - written < kMetricsTime) continue;
-    SLUICE_RETURN_IF_ERROR(WriteFileAtomic(file, std::string_view(metrics.Text())));
+    const Status status = WriteFileAtomic(file, std::string_view(metrics.Text()));
+    if (!status.ok() && !told) log.Event(LogLevel::kWarning, "metrics not written", {{"error", status.ToString()}});
+    told = !status.ok();
     written = Clock::now();
   }
-  return OkStatus();
 }
 
 Status Serve(ServeOptions options, Verb& verb) {
@@ -96,7 +98,7 @@ Status Serve(ServeOptions options, Verb& verb) {
              fmt::format("listening on {}: layers {} of {}, codec {}, {}\n", server->address(), layers, info.total,
                          names, trust));
   std::fflush(stdout);
-  SLUICE_RETURN_IF_ERROR(WaitForEnd(metrics, options.metrics));
+  WaitForEnd(metrics, options.metrics, log);
   log.Event(LogLevel::kInfo, "draining", {{"sessions", server->sessions()}, {"seconds", options.drain_seconds}});
   const bool finished = server->Drain(options.drain_seconds);
   log.Event(finished ? LogLevel::kInfo : LogLevel::kWarning, "stopped", {{"all_finished", finished}});

@@ -79,13 +79,19 @@ Status EncodeText(const EncodeOptions& options, Verb& verb) {
 Status EncodeHiddenStates(const EncodeOptions& options, Verb& verb) {
   SLUICE_ASSIGN_OR_RETURN(const CutContext context, options.model.empty() ? ContextOfCodec(options.codec)
                                                                           : ContextOf(options.model, options.cut));
+  if (options.bits_per_token > 0 || options.send_ids || !options.ids.empty()) {
+    return InvalidArgument(options.codec + ": a target rate and token ids of --hidden need a pack (sluice export)");
+  }
   SLUICE_ASSIGN_OR_RETURN(const auto codec, OpenTensorCodec(options.codec, context));
+  SLUICE_RETURN_IF_ERROR(codec->SetPoint(options.point));
   SLUICE_ASSIGN_OR_RETURN(const HiddenStates hidden, LoadHidden(options.hidden, options.tensor));
   if (hidden.values.cols() != static_cast<size_t>(context.width)) {
     return Mismatch(
         fmt::format("{}: width {}, the codec's is {}", options.hidden.string(), hidden.values.cols(), context.width));
   }
-  SLUICE_ASSIGN_OR_RETURN(StreamWriter writer, StreamWriter::ToFile(codec->Header(), options.out));
+  StreamHeader header = codec->Header();
+  header.source = hidden.source;
+  SLUICE_ASSIGN_OR_RETURN(StreamWriter writer, StreamWriter::ToFile(header, options.out));
   const auto all =
       torch::from_blob(const_cast<float*>(hidden.values.data()),
                        {static_cast<int64_t>(hidden.batch), static_cast<int64_t>(hidden.tokens), context.width});
@@ -137,6 +143,7 @@ class StreamDecoder {
 
   TensorCodec& codec() { return *codec_; }
   uint64_t tokens() const { return reader_.tokens(); }
+  DType source() const { return reader_.header().source; }
 
   // Rows and tokens of the frame that Next decodes; none after the last one.
   Result<std::optional<FrameShape>> NextShape() {
@@ -173,13 +180,18 @@ class StreamDecoder {
   uint64_t frames_ = 0;
 };
 
-Status SaveRows(const std::vector<torch::Tensor>& frames, const std::filesystem::path& path) {
-  const auto rows = torch::cat(frames, 0).contiguous();
-  HiddenStates hidden;
-  hidden.values = Matrix<float>(static_cast<size_t>(rows.size(0)), static_cast<size_t>(rows.size(1)));
-  hidden.tokens = hidden.values.rows();
-  std::memcpy(hidden.values.data(), rows.data_ptr<float>(), static_cast<size_t>(rows.numel()) * sizeof(float));
-  return SaveHidden(path, hidden, DType::kF32);
+// Frames are [B, T, d] of the same rows, one behind the other.
+Status SaveFrames(const std::vector<torch::Tensor>& frames, DType source, const std::filesystem::path& path) {
+  for (const torch::Tensor& frame : frames) {
+    if (frame.size(0) != frames.front().size(0)) {
+      return Corrupt(fmt::format("a frame of {} rows, {} in the frames before", frame.size(0), frames.front().size(0)));
+    }
+  }
+  const auto all = torch::cat(frames, 1).contiguous();
+  HiddenStates hidden = HiddenStates::Zeros(static_cast<uint64_t>(all.size(0)), static_cast<uint64_t>(all.size(1)),
+                                            static_cast<size_t>(all.size(2)));
+  std::memcpy(hidden.values.data(), all.data_ptr<float>(), static_cast<size_t>(all.numel()) * sizeof(float));
+  return SaveHidden(path, hidden, source);
 }
 
 // Runs the tail over decoded frames. The stream must hold exactly the windows of the text.
@@ -217,7 +229,8 @@ class TextScorer {
     const torch::NoGradGuard no_grad;
     decoder.codec().SetTokens(torch::cat(windows, 0));
     SLUICE_ASSIGN_OR_RETURN(const torch::Tensor hidden, decoder.Next());
-    if (keep != nullptr) keep->push_back(hidden.reshape({-1, hidden.size(2)}));
+    // Windows of a text are one sequence of rows, in whatever frames they came.
+    if (keep != nullptr) keep->push_back(hidden.reshape({1, -1, hidden.size(2)}));
     for (size_t i = 0; i < windows.size(); ++i) {
       const auto row = static_cast<int64_t>(i);
       score_.Add(windows[i], backbone_->Tail(hidden.slice(0, row, row + 1), cut_), torch::Tensor());
@@ -235,6 +248,9 @@ class TextScorer {
 };
 
 Status DecodeStream(const DecodeOptions& options, Verb& verb) {
+  if (!options.ids.empty() || !options.ids_out.empty()) {
+    return InvalidArgument("--ids and --ids-out need a pack as --codec, and no --text");
+  }
   SLUICE_ASSIGN_OR_RETURN(StreamDecoder decoder, StreamDecoder::Open(options));
   std::vector<torch::Tensor> frames;
   std::optional<LanguageScore> score;
@@ -247,12 +263,12 @@ Status DecodeStream(const DecodeOptions& options, Verb& verb) {
       if (InterruptRequested()) return Interrupted("stopped");
       SLUICE_ASSIGN_OR_RETURN(const torch::Tensor hidden, decoder.Next());
       if (!hidden.defined()) break;
-      frames.push_back(hidden.reshape({-1, hidden.size(2)}));
+      frames.push_back(hidden);
     }
   }
   if (!options.out.empty()) {
     if (frames.empty()) return InvalidArgument(options.in.string() + ": the stream holds no tokens to write");
-    SLUICE_RETURN_IF_ERROR(SaveRows(frames, options.out));
+    SLUICE_RETURN_IF_ERROR(SaveFrames(frames, decoder.source(), options.out).WithContext(options.in.string()));
   }
   auto result = StreamResult(options.in, decoder.codec(), decoder.tokens(), std::filesystem::file_size(options.in));
   std::string text = fmt::format("{}: {} tokens decoded and verified, {:.2f} bits per token\n", options.in.string(),

@@ -1166,7 +1166,7 @@ static void decode_plain(u64 id, const u8* p, u64 size, u64 tokens, u64 d, float
   for (u64 i = 0; i < n && fp16; ++i) out[i] = half(le16(p + 2 * i));
   for (u64 i = 0; i < n && bf16; ++i) out[i] = float_of((u32)le16(p + 2 * i) << 16);
   for (u64 t = 0; t < tokens && int8; ++t, p += 4 + d) {
-    check(float_of(le32(p)) <= 2.6584559915698317e36f, CORRUPT); /* 2^128 / 128 */
+    check(float_of(le32(p)) <= 2.6584558331135067e36f, CORRUPT); /* the largest / 128 */
     scaled(p + 4, d, float_of(le32(p)), out + t * d);
   }
   for (u64 t = 0; t < tokens && q80; ++t) {

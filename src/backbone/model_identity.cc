@@ -13,6 +13,7 @@
 
 #include "base/bytes.h"
 #include "base/file.h"
+#include "base/json_depth.h"
 #include "format/checkpoint_files.h"
 
 namespace sluice {
@@ -97,7 +98,7 @@ std::optional<Sha256Digest> FromManifest(const std::filesystem::path& folder) {
   std::error_code error;
   if (!std::filesystem::exists(folder / kManifest, error)) return std::nullopt;
   const Result<std::string> text = ReadFile(folder / kManifest, kMaxManifestBytes);
-  if (!text.ok()) return std::nullopt;
+  if (!text.ok() || !CheckJsonDepth(*text).ok()) return std::nullopt;
   const Json json = Json::parse(*text, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object() || json.value("version", Json()) != kManifestVersion) return std::nullopt;
   if (!FilesAgree(folder, json.value("files", Json()))) return std::nullopt;

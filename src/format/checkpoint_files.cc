@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/file.h"
+#include "base/json_depth.h"
 
 namespace sluice {
 namespace {
@@ -46,6 +47,7 @@ Result<CheckpointFiles> CheckpointFiles::Open(const std::filesystem::path& folde
 
 Status CheckpointFiles::ReadIndex(const std::filesystem::path& index) {
   SLUICE_ASSIGN_OR_RETURN(const std::string text, ReadFile(index, kMaxIndexBytes));
+  SLUICE_RETURN_IF_ERROR(CheckJsonDepth(text));
   const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
   if (!json.is_object()) return Corrupt("not a JSON object");
   const auto map = json.find("weight_map");

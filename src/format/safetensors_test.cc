@@ -172,7 +172,9 @@ TEST(CheckpointFilesTest, RejectsIndexesThatLeaveTheFolder) {
     ASSERT_TRUE(WriteFileAtomic(folder / "model.safetensors.index.json", std::string_view(text)).ok());
     EXPECT_EQ(CheckpointFiles::Open(folder.path()).status().code(), StatusCode::kCorrupt) << file;
   }
-  for (const std::string text : {"", "[]", "{}", R"({"weight_map":3})", R"({"weight_map":{"a":3}})"}) {
+  const std::string deep = R"({"weight_map":{"a":"b"},"more":)" + std::string(300, '[') + std::string(300, ']') + "}";
+  for (const std::string& text : {std::string(), std::string("[]"), std::string("{}"),
+                                  std::string(R"({"weight_map":3})"), std::string(R"({"weight_map":{"a":3}})"), deep}) {
     ASSERT_TRUE(WriteFileAtomic(folder / "model.safetensors.index.json", std::string_view(text)).ok());
     EXPECT_EQ(CheckpointFiles::Open(folder.path()).status().code(), StatusCode::kCorrupt) << text;
   }

@@ -43,7 +43,11 @@ int Verb::Run(int argc, char** argv, const std::function<Status()>& work) {
   }
   if (quiet()) ProgressBar::Silence();
   try {
-    return Report(work());
+    Status status = work();
+    if (status.ok() && (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)) {
+      status = IoError("standard output cannot be written");
+    }
+    return Report(status);
   } catch (const std::exception& error) {
     return Report(Internal(error.what()));
   }

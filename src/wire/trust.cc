@@ -8,6 +8,7 @@
 #include <openssl/crypto.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <mutex>
 
@@ -110,7 +111,10 @@ Result<bool> IsLoopback(std::string_view address) {
   const bool digits =
       colon != std::string_view::npos && colon + 1 < address.size() &&
       std::all_of(address.begin() + colon + 1, address.end(), [](char c) { return c >= '0' && c <= '9'; });
-  if (!digits || colon == 0 || address.size() - colon > 6) {
+  uint16_t port = 0;
+  const bool in_range =
+      digits && std::from_chars(address.data() + colon + 1, address.data() + address.size(), port).ec == std::errc();
+  if (!in_range || colon == 0) {
     return InvalidArgument(fmt::format("'{}' is not HOST:PORT, for example 127.0.0.1:7070", address));
   }
   const std::string_view host = address.substr(0, colon);

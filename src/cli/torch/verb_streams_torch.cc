@@ -266,11 +266,12 @@ Status DecodeStream(const DecodeOptions& options, Verb& verb) {
       frames.push_back(hidden);
     }
   }
+  const uint64_t stream_bytes = std::filesystem::file_size(options.in);
   if (!options.out.empty()) {
     if (frames.empty()) return InvalidArgument(options.in.string() + ": the stream holds no tokens to write");
     SLUICE_RETURN_IF_ERROR(SaveFrames(frames, decoder.source(), options.out).WithContext(options.in.string()));
   }
-  auto result = StreamResult(options.in, decoder.codec(), decoder.tokens(), std::filesystem::file_size(options.in));
+  auto result = StreamResult(options.in, decoder.codec(), decoder.tokens(), stream_bytes);
   std::string text = fmt::format("{}: {} tokens decoded and verified, {:.2f} bits per token\n", options.in.string(),
                                  decoder.tokens(), result["bits_per_token"].get<double>());
   if (score.has_value()) {

@@ -114,11 +114,12 @@ Result<AtomicFile> AtomicFile::Create(const std::filesystem::path& path) {
   if (std::filesystem::exists(now) && !std::filesystem::is_regular_file(now)) {
     return IoError(fmt::format("{}: is a device or a pipe, which a file cannot replace", path.string()));
   }
-  // What a link leads to is replaced, not the link.
-  std::filesystem::path target = std::filesystem::is_regular_file(now) && std::filesystem::is_symlink(path, unknown)
-                                     ? std::filesystem::canonical(path, unknown)
-                                     : path;
-  if (target.empty()) target = path;
+  // What a link leads to is replaced, not the link, unless it leads nowhere.
+  std::filesystem::path target = path;
+  if (std::filesystem::is_symlink(path, unknown)) {
+    const std::filesystem::path real = std::filesystem::canonical(path, unknown);
+    if (!unknown) target = real;
+  }
   std::filesystem::path temporary = target;
   temporary += fmt::format(".tmp{}.{}", ::getpid(), counter++);
   const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);

@@ -225,11 +225,12 @@ Result<ordered_json> Inspect(const fs::path& path) {
   return InspectStream(path);
 }
 
-// A member as text; a codec folder's own description may bring any name with anything in it.
-std::string Member(const ordered_json& object, const char* name) {
-  const ordered_json member = object.is_object() ? object.value(name, ordered_json()) : ordered_json();
-  return member.is_string() ? member.get<std::string>() : member.dump();
+// A member, or null; a codec folder's own description may bring any name with anything in it.
+ordered_json MemberOf(const ordered_json& object, const char* name) {
+  return object.is_object() ? object.value(name, ordered_json()) : ordered_json();
 }
+
+std::string Shown(const ordered_json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
 
 std::string ToText(const ordered_json& result) {
   std::vector<std::pair<std::string, std::string>> rows;
@@ -238,20 +239,20 @@ std::string ToText(const ordered_json& result) {
       for (const auto& [inner, inner_value] : value.items()) rows.emplace_back(key + "." + inner, inner_value.dump());
     } else if (key == "operating_points") {
       for (const auto& point : value) {
-        const bool counted = point.is_object() && point.contains("bits_per_token") &&
-                             point.at("bits_per_token").is_number() && point.at("bits_per_token").get<double>() > 0;
+        const ordered_json bits = MemberOf(point, "bits_per_token");
+        const bool counted = bits.is_number() && bits.get<double>() > 0;
         rows.emplace_back(
-            fmt::format("{}.{}", key, Member(point, "index")),
-            fmt::format(
-                "{}, lambda {}{}", Member(point, "point"), Member(point, "lambda"),
-                counted ? fmt::format(", {:.2f} bits per token", point.at("bits_per_token").get<double>()) : ""));
+            fmt::format("{}.{}", key, Shown(MemberOf(point, "index"))),
+            fmt::format("{}, lambda {}{}", Shown(MemberOf(point, "point")), Shown(MemberOf(point, "lambda")),
+                        counted ? fmt::format(", {:.2f} bits per token", bits.get<double>()) : ""));
       }
     } else if (value.is_array() && !value.empty() && value.front().is_object()) {
       for (const auto& item : value) {
-        rows.emplace_back(Member(item, "name"), Member(item, "type") + " " + Member(item, "shape"));
+        rows.emplace_back(Shown(MemberOf(item, "name")),
+                          Shown(MemberOf(item, "type")) + " " + Shown(MemberOf(item, "shape")));
       }
     } else {
-      rows.emplace_back(key, value.is_string() ? value.get<std::string>() : value.dump());
+      rows.emplace_back(key, Shown(value));
     }
   }
   return KeyValueTable(rows);

@@ -108,13 +108,14 @@ bool SameToken(std::string_view expected, std::string_view got) {
 
 Result<bool> IsLoopback(std::string_view address) {
   const size_t colon = address.rfind(':');
-  const bool digits =
-      colon != std::string_view::npos && colon + 1 < address.size() &&
-      std::all_of(address.begin() + colon + 1, address.end(), [](char c) { return c >= '0' && c <= '9'; });
+  const char* const end = address.data() + address.size();
   uint16_t port = 0;
-  const bool in_range =
-      digits && std::from_chars(address.data() + colon + 1, address.data() + address.size(), port).ec == std::errc();
-  if (!in_range || colon == 0) {
+  bool valid = colon != std::string_view::npos && colon > 0 && address.size() - colon <= 6;
+  if (valid) {
+    const auto parsed = std::from_chars(address.data() + colon + 1, end, port);
+    valid = parsed.ec == std::errc() && parsed.ptr == end;
+  }
+  if (!valid) {
     return InvalidArgument(fmt::format("'{}' is not HOST:PORT, for example 127.0.0.1:7070", address));
   }
   const std::string_view host = address.substr(0, colon);

@@ -104,7 +104,8 @@ TEST_F(TrustTest, RejectsOpenAddressesWithoutKeys) {
     open.plaintext = true;
     EXPECT_TRUE(ClientTrust(open, address).ok());
   }
-  for (const char* address : {"127.0.0.1:65536", "", "host", ":1", "host:", "host:x", "host:123456"}) {
+  for (const char* address :
+       {"127.0.0.1:65536", "127.0.0.1:000080", "", "host", ":1", "host:", "host:x", "host:123456"}) {
     EXPECT_EQ(IsLoopback(address).status().code(), StatusCode::kInvalidArgument) << address;
   }
 }

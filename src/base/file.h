@@ -15,6 +15,9 @@ namespace sluice {
 /// Io with the reason that errno holds: "PATH: cannot open: No such file or directory", of action "open".
 Status SystemError(std::string_view action, const std::filesystem::path& path);
 
+/// Writes all of `bytes`, however many calls it takes. `path` is for the message. Errors: Io.
+Status WriteAll(int fd, std::span<const uint8_t> bytes, const std::filesystem::path& path);
+
 /// A file mapped read-only. Movable; the bytes live as long as the object.
 class MappedFile {
  public:

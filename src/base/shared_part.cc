@@ -34,7 +34,8 @@ Result<void*> LoadSharedPart(const std::string& file, int flags) {
   for (const char* place : {".", "../lib", "../lib/x86_64-linux-gnu", "../lib/aarch64-linux-gnu"}) {
     const fs::path path = (folder / place / file).lexically_normal();
     tried += "\n  " + path.string();
-    if (!fs::exists(path)) continue;
+    std::error_code error;
+    if (!fs::exists(path, error)) continue;
     void* part = dlopen(path.c_str(), flags);
     if (part == nullptr) return Unsupported(fmt::format("{}: {}", path.string(), dlerror()));
     return part;

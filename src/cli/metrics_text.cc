@@ -65,13 +65,17 @@ double Sum(const Samples& samples, std::string_view name, const std::map<std::st
   return sum;
 }
 
-std::string Counts(const Samples& now, std::string_view name, const char* label) {
-  std::string text;
+// What is counted by a label: title, name of the metric, label.
+constexpr struct {
+  const char *title, *name, *label;
+} kCounts[] = {{"errors", "sluice_errors_total", "code"}, {"bypassed", "sluice_bypass_total", "reason"}};
+
+std::map<std::string, double> Counts(const Samples& now, std::string_view name, const char* label) {
+  std::map<std::string, double> counts;
   for (const MetricSample& sample : now) {
-    if (sample.name != name || !sample.labels.contains(label)) continue;
-    text += fmt::format(" {} {:g}", sample.labels.at(label), sample.value);
+    if (sample.name == name && sample.labels.contains(label)) counts[sample.labels.at(label)] += sample.value;
   }
-  return text.empty() ? " none" : text;
+  return counts;
 }
 
 }  // namespace
@@ -94,39 +98,74 @@ Result<std::vector<MetricSample>> ParseMetrics(std::string_view text) {
   return samples;
 }
 
-std::string LinkTable(const Samples& before, const Samples& now, double seconds) {
-  const double per = seconds > 0 ? seconds : 1;
-  const char* unit = seconds > 0 ? "/s" : "";
+std::vector<LinkFigures> FiguresOfLinks(const Samples& before, const Samples& now) {
   const auto moved = [&](std::string_view name, const auto& labels) {
     return std::max(0.0, Sum(now, name, labels) - Sum(before, name, labels));
   };
-  std::string text =
-      fmt::format("{:<24} {:<14} {:<8} {:<8} {:>10} {:>12} {:>7} {:>9} {:>9}\n", "link", "codec", "phase", "dir",
-                  fmt::format("tokens{}", unit), fmt::format("kB{}", unit), "ratio", "codec ms", "rtt ms");
+  std::vector<LinkFigures> figures;
   for (const MetricSample& sample : now) {
     if (sample.name != "sluice_frames_total") continue;
     const auto& labels = sample.labels;
-    const bool sent = labels.contains("dir") && labels.at("dir") == "sent";
+    const auto label = [&](const char* name) { return labels.contains(name) ? labels.at(name) : std::string("?"); };
+    LinkFigures row{label("link"), label("codec"), label("phase"), label("dir")};
+    const bool sent = row.direction == "sent";
     std::map<std::string, std::string> both = labels, link = labels;
     both.erase("dir");
     link.erase("dir");
     link.erase("codec");
-    const double wire = moved("sluice_wire_bytes_total", labels), frames = moved("sluice_frames_total", labels);
+    row.tokens = moved("sluice_tokens_total", labels);
+    row.wire_bytes = moved("sluice_wire_bytes_total", labels);
+    if (row.wire_bytes > 0) row.ratio = moved("sluice_raw_bytes_total", labels) / row.wire_bytes;
+    const double frames = moved("sluice_frames_total", labels), trips = moved("sluice_rtt_seconds_count", link);
     const double codec = moved(sent ? "sluice_encode_seconds_total" : "sluice_decode_seconds_total", both);
-    const double trips = moved("sluice_rtt_seconds_count", link);
-    const auto label = [&](const char* name) { return labels.contains(name) ? labels.at(name) : std::string("?"); };
-    text += fmt::format("{:<24} {:<14} {:<8} {:<8} {:>10.1f} {:>12.2f} {:>7.2f} {:>9.3f} {:>9}\n", label("link"),
-                        label("codec"), label("phase"), label("dir"), moved("sluice_tokens_total", labels) / per,
-                        wire / per / 1e3, wire > 0 ? moved("sluice_raw_bytes_total", labels) / wire : 0,
-                        frames > 0 ? 1e3 * codec / frames : 0,
-                        sent && trips > 0 ? fmt::format("{:.2f}", 1e3 * moved("sluice_rtt_seconds_sum", link) / trips)
-                                          : std::string("-"));
+    if (frames > 0) row.codec_ms = 1e3 * codec / frames;
+    if (sent && trips > 0) row.rtt_ms = 1e3 * moved("sluice_rtt_seconds_sum", link) / trips;
+    figures.push_back(std::move(row));
+  }
+  return figures;
+}
+
+std::string LinkTable(const Samples& before, const Samples& now, double seconds) {
+  const double per = seconds > 0 ? seconds : 1;
+  const char* unit = seconds > 0 ? "/s" : "";
+  std::string text =
+      fmt::format("{:<24} {:<14} {:<8} {:<8} {:>10} {:>12} {:>7} {:>9} {:>9}\n", "link", "codec", "phase", "dir",
+                  fmt::format("tokens{}", unit), fmt::format("kB{}", unit), "ratio", "codec ms", "rtt ms");
+  for (const LinkFigures& row : FiguresOfLinks(before, now)) {
+    text += fmt::format("{:<24} {:<14} {:<8} {:<8} {:>10.1f} {:>12.2f} {:>7.2f} {:>9.3f} {:>9}\n", row.link, row.codec,
+                        row.phase, row.direction, row.tokens / per, row.wire_bytes / per / 1e3, row.ratio, row.codec_ms,
+                        row.rtt_ms ? fmt::format("{:.2f}", *row.rtt_ms) : std::string("-"));
   }
   text += fmt::format("sessions {:g} now, {:g} in all; resumed {:g}\n", Sum(now, "sluice_sessions", {}),
                       Sum(now, "sluice_sessions_total", {}), Sum(now, "sluice_resumes_total", {}));
-  text += fmt::format("errors:{}; bypassed:{}\n", Counts(now, "sluice_errors_total", "code"),
-                      Counts(now, "sluice_bypass_total", "reason"));
-  return text;
+  std::string counts;
+  for (const auto& [title, name, label] : kCounts) {
+    std::string values;
+    for (const auto& [value, count] : Counts(now, name, label)) values += fmt::format(" {} {:g}", value, count);
+    counts += fmt::format("{}{}:{}", counts.empty() ? "" : "; ", title, values.empty() ? " none" : values);
+  }
+  return text + counts + "\n";
+}
+
+nlohmann::ordered_json NodeJson(const Samples& now) {
+  nlohmann::ordered_json links = nlohmann::ordered_json::array();
+  for (const LinkFigures& row : FiguresOfLinks({}, now)) {
+    links.push_back({{"link", row.link},
+                     {"codec", row.codec},
+                     {"phase", row.phase},
+                     {"dir", row.direction},
+                     {"tokens", row.tokens},
+                     {"wire_bytes", row.wire_bytes},
+                     {"ratio", row.ratio},
+                     {"codec_ms", row.codec_ms}});
+    if (row.rtt_ms) links.back()["rtt_ms"] = *row.rtt_ms;
+  }
+  nlohmann::ordered_json node = {{"links", links},
+                                 {"sessions_now", Sum(now, "sluice_sessions", {})},
+                                 {"sessions", Sum(now, "sluice_sessions_total", {})},
+                                 {"resumed", Sum(now, "sluice_resumes_total", {})}};
+  for (const auto& [title, name, label] : kCounts) node[title] = Counts(now, name, label);
+  return node;
 }
 
 }  // namespace sluice

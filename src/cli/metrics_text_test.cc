@@ -28,6 +28,20 @@ TEST(MetricsTextTest, MatchesTheTotalsOfOneReading) {
   }
 }
 
+TEST(MetricsTextTest, MatchesTheSumsAsJson) {
+  const auto now = ParseMetrics(kText);
+  ASSERT_TRUE(now.ok()) << now.status().ToString();
+  const nlohmann::ordered_json node = NodeJson(*now), &link = node["links"][0];
+  EXPECT_EQ(link["tokens"], 256);
+  EXPECT_EQ(link["wire_bytes"], 2000);
+  EXPECT_EQ(link["ratio"], 4);
+  EXPECT_EQ(link["codec_ms"], 125);
+  EXPECT_EQ(link["rtt_ms"], 50);
+  EXPECT_EQ(node["sessions"], 3);
+  EXPECT_EQ(node["bypassed"]["values"], 2);
+  EXPECT_TRUE(node["errors"].empty());
+}
+
 TEST(MetricsTextTest, MatchesTheRatesBetweenTwoReadings) {
   const auto before = ParseMetrics(kText);
   auto now = *before;

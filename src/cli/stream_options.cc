@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/file.h"
+#include "cli/verb.h"
 #include "codec/certificate.h"
 #include "plain/plain_codec.h"
 
@@ -32,15 +33,20 @@ const char* const kDecodeExamples =
     "  sluice decode --codec side.pack --in states.slc --ids-out ids.txt --out states.npy\n";
 
 void AddEncodeOptions(CLI::App& app, EncodeOptions& options) {
-  app.add_option("-m,--model", options.model, "Model folder (Hugging Face layout)");
-  app.add_option("--codec", options.codec, "A trained codec's folder, or a name: " + PlainCodecSpecs())->required();
-  auto* text = app.add_option("--text", options.text, "UTF-8 text files whose hidden states are sent");
+  app.add_option("-m,--model", options.model, "Model folder (Hugging Face layout)")->type_name("DIR");
+  app.add_option("--codec", options.codec, "A trained codec's folder, or a name: " + PlainCodecSpecs())
+      ->type_name("CODEC")
+      ->required();
+  auto* text =
+      app.add_option("--text", options.text, "UTF-8 text files whose hidden states are sent")->type_name("FILE");
   auto* hidden =
-      app.add_option("--hidden", options.hidden, "Hidden states instead, .safetensors or .npy, [T, d] or [B, T, d]");
+      app.add_option("--hidden", options.hidden, "Hidden states instead, .safetensors or .npy, [T, d] or [B, T, d]")
+          ->type_name("FILE");
   text->excludes(hidden);
   app.add_option("--tensor", options.tensor, "Name of the tensor in --hidden")->needs(hidden);
-  app.add_option("--out", options.out, "Stream to write (.slc)")->required();
-  app.add_option("--cut", options.cut, "Layers before the cut; -1: the codec's, or the middle");
+  app.add_option("--out", options.out, "Stream to write (.slc)")->type_name("FILE")->required();
+  app.add_option("--cut", options.cut, "Layers before the cut; -1: the codec's, or the middle")
+      ->check(CLI::Range(-1, kMostLayers));
   app.add_option("-c,--context", options.context, "Tokens of a window of text; 0: the model's context")
       ->check(CLI::Range(0, 1 << 20));
   app.add_option("--batch", options.batch, "Windows in one frame")->check(CLI::Range(1, 4096));
@@ -60,6 +66,7 @@ void AddEncodeOptions(CLI::App& app, EncodeOptions& options) {
       ->excludes(point)
       ->check(CLI::PositiveNumber);
   app.add_option("--ids", options.ids, "Token ids of --hidden, numbers in a file, for packs made with --side tokens")
+      ->type_name("FILE")
       ->needs(hidden);
   app.add_flag("--send-ids", options.send_ids,
                "Put the token ids into the stream, entropy-coded, for a decoder that does not know them: who reads it "
@@ -70,16 +77,20 @@ void AddEncodeOptions(CLI::App& app, EncodeOptions& options) {
 }
 
 void AddDecodeOptions(CLI::App& app, DecodeOptions& options) {
-  app.add_option("-m,--model", options.model, "Model folder (Hugging Face layout)");
-  app.add_option("--codec", options.codec, "The trained codec's folder or .pack; plain codecs are named in the stream");
-  app.add_option("--in", options.in, "Stream to read (.slc)")->required();
-  app.add_option("--text", options.text, "The text that was encoded: scores the model's predictions of it");
-  app.add_option("--out", options.out, "Write the decoded hidden states, .safetensors or .npy");
+  app.add_option("-m,--model", options.model, "Model folder (Hugging Face layout)")->type_name("DIR");
+  app.add_option("--codec", options.codec, "The trained codec's folder or .pack; plain codecs are named in the stream")
+      ->type_name("CODEC");
+  app.add_option("--in", options.in, "Stream to read (.slc)")->type_name("FILE")->required();
+  app.add_option("--text", options.text, "The text that was encoded: scores the model's predictions of it")
+      ->type_name("FILE");
+  app.add_option("--out", options.out, "Write the decoded hidden states, .safetensors or .npy")->type_name("FILE");
   app.add_option("-c,--context", options.context, "Tokens of a window of --text, as given to encode")
       ->check(CLI::Range(0, 1 << 20));
   app.add_flag("--drop-blank-lines", options.drop_blank_lines, "Leave out blank lines of --text, as given to encode");
-  app.add_option("--ids", options.ids, "Token ids, numbers in a file, for packs made with --side tokens");
-  app.add_option("--ids-out", options.ids_out, "Write the token ids that the stream carries (encode --send-ids)");
+  app.add_option("--ids", options.ids, "Token ids, numbers in a file, for packs made with --side tokens")
+      ->type_name("FILE");
+  app.add_option("--ids-out", options.ids_out, "Write the token ids that the stream carries (encode --send-ids)")
+      ->type_name("FILE");
   app.add_option("--require", options.require,
                  "Refuse a pack whose certificate is missing, foreign or, at any operating point that the stream uses, "
                  "worse: \"ppl<=1.03,top1>=0.97\" (also kl, greedy, bits)");

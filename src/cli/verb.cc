@@ -3,12 +3,72 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
+#include <filesystem>
 
 #include "base/progress.h"
 
 namespace sluice {
+namespace {
+
+// Options that name what a verb writes. Every other option of type FILE, DIR or CODEC names what it reads.
+constexpr std::string_view kOutputs[] = {"--out", "--ids-out", "--html", "--csv", "--metrics-file"};
+
+// CLI11 appends the checks of an option to its type: "FLOAT:POSITIVE".
+std::string TypeOf(const CLI::Option& option) {
+  const std::string type = option.get_type_name();
+  return type.substr(0, type.find(':'));
+}
+
+bool NamesFile(const CLI::Option& option) {
+  const std::string type = TypeOf(option);
+  return type == "FILE" || type == "DIR" || type == "CODEC";
+}
+
+// Also for files that are not there yet, and through links.
+bool OneFile(const std::filesystem::path& a, const std::filesystem::path& b) {
+  std::error_code error;
+  if (std::filesystem::equivalent(a, b, error)) return true;
+  return std::filesystem::absolute(a, error).lexically_normal() ==
+         std::filesystem::absolute(b, error).lexically_normal();
+}
+
+// "--out a --text a" would write the result over the text.
+Status CheckOutputs(const CLI::App& app) {
+  const std::vector<const CLI::Option*> options = app.get_options();
+  const auto writes = [](const CLI::Option& option) {
+    return std::find(std::begin(kOutputs), std::end(kOutputs), option.get_name()) != std::end(kOutputs);
+  };
+  for (const CLI::Option* output : options) {
+    if (output->empty() || !writes(*output)) continue;
+    for (const CLI::Option* other : options) {
+      if (other == output || other->empty() || !NamesFile(*other)) continue;
+      for (const std::string& name : other->results()) {
+        if (!OneFile(output->results().front(), name)) continue;
+        return InvalidArgument(fmt::format("{}: {} would overwrite what {} {}", name, output->get_name(),
+                                           other->get_name(), writes(*other) ? "writes" : "reads"));
+      }
+    }
+  }
+  return OkStatus();
+}
+
+// Range checks compare, and NaN compares as neither too small nor too large.
+Status CheckFinite(const CLI::App& app) {
+  for (const CLI::Option* option : app.get_options()) {
+    if (TypeOf(*option) != "FLOAT") continue;
+    for (const std::string& number : option->results()) {
+      if (std::isfinite(std::strtod(number.c_str(), nullptr))) continue;
+      return InvalidArgument(fmt::format("{}: {} is not a finite number", option->get_name(), number));
+    }
+  }
+  return OkStatus();
+}
+
+}  // namespace
 
 Verb::Verb(std::string name, const std::string& description, const std::string& examples)
     : name_(std::move(name)), app_(description, "sluice " + name_) {
@@ -21,10 +81,44 @@ Verb::Verb(std::string name, const std::string& description, const std::string& 
   app_.get_formatter()->column_width(34);
 }
 
-int Verb::Report(const Status& status) const {
-  if (status.ok()) return 0;
-  fmt::print(stderr, "sluice {}: {}\n", name_, status.ToString());
+int Verb::Run(int argc, char** argv, const std::function<Status()>& work) {
+  try {
+    app_.parse(argc, argv);
+  } catch (const CLI::Success& help) {
+    return app_.exit(help);
+  } catch (const CLI::ParseError& error) {
+    return ReportStatus(InvalidArgument(fmt::format("{} (see sluice {} --help)", error.what(), name_)),
+                        "sluice " + name_, AsksForJson(argc, argv));
+  }
+  if (quiet()) ProgressBar::Silence();
+  try {
+    Status status = CheckFinite(app_);
+    if (status.ok()) status = CheckOutputs(app_);
+    if (status.ok()) status = work();
+    if (status.ok() && (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)) {
+      status = IoError("standard output cannot be written");
+    }
+    return ReportStatus(status, "sluice " + name_, json_ && !printed_);
+  } catch (const std::filesystem::filesystem_error& error) {
+    return ReportStatus(IoError(error.what()), "sluice " + name_, json_);
+  } catch (const std::exception& error) {
+    return ReportStatus(Internal(error.what()), "sluice " + name_, json_);
+  }
+}
+
+void Verb::Print(const nlohmann::ordered_json& result, std::string_view text) {
+  printed_ = true;
   if (json_) {
+    fmt::print("{}\n", result.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  } else {
+    fmt::print("{}", text);
+  }
+}
+
+int ReportStatus(const Status& status, std::string_view command, bool json) {
+  if (status.ok()) return 0;
+  fmt::print(stderr, "{}: {}\n", command, status.ToString());
+  if (json) {
     const nlohmann::ordered_json error = {{"code", StatusCodeName(status.code())}, {"message", status.message()}};
     fmt::print("{}\n",
                nlohmann::ordered_json{{"error", error}}.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
@@ -32,33 +126,8 @@ int Verb::Report(const Status& status) const {
   return ExitCode(status.code());
 }
 
-int Verb::Run(int argc, char** argv, const std::function<Status()>& work) {
-  try {
-    app_.parse(argc, argv);
-  } catch (const CLI::Success& help) {
-    return app_.exit(help);
-  } catch (const CLI::ParseError& error) {
-    json_ = json_ || std::any_of(argv, argv + argc, [](const char* arg) { return std::string_view(arg) == "--json"; });
-    return Report(InvalidArgument(fmt::format("{} (see sluice {} --help)", error.what(), name_)));
-  }
-  if (quiet()) ProgressBar::Silence();
-  try {
-    Status status = work();
-    if (status.ok() && (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)) {
-      status = IoError("standard output cannot be written");
-    }
-    return Report(status);
-  } catch (const std::exception& error) {
-    return Report(Internal(error.what()));
-  }
-}
-
-void Verb::Print(const nlohmann::ordered_json& result, std::string_view text) const {
-  if (json_) {
-    fmt::print("{}\n", result.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
-  } else {
-    fmt::print("{}", text);
-  }
+bool AsksForJson(int argc, const char* const* argv) {
+  return std::any_of(argv, argv + argc, [](const char* argument) { return std::string_view(argument) == "--json"; });
 }
 
 std::string ProgramVersion() { return SLUICE_VERSION; }

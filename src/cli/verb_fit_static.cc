@@ -25,18 +25,21 @@ struct FitOptions {
 
 void AddOptions(CLI::App& app, FitOptions& options) {
   app.add_option("--hidden", options.hidden, "Hidden states to fit to, .safetensors or .npy, [T, d] or [B, T, d]")
+      ->type_name("FILE")
       ->required();
   app.add_option("--tensor", options.tensor, "Name of the tensor in --hidden");
-  auto* step = app.add_option("--step", options.fit.step, "Step of every latent: half of it is the largest error");
-  auto* rate = app.add_option("--bits-per-token", options.fit.bits_per_token, "Look for the step that costs so much");
+  auto* step = app.add_option("--step", options.fit.step, "Step of every latent: half of it is the largest error")
+                   ->check(CLI::PositiveNumber);
+  auto* rate = app.add_option("--bits-per-token", options.fit.bits_per_token, "Look for the step that costs so much")
+                   ->check(CLI::PositiveNumber);
   step->excludes(rate);
   app.add_option("--basis", options.basis, "principal: along the axes of the sample; diagonal: channel by channel")
       ->check(CLI::IsMember({"principal", "diagonal"}));
   app.add_option("--precision", options.fit.precision_bits, "log2 of the sum of a probability table")
       ->check(CLI::Range(10, 16));
   app.add_option("--cut", options.fit.cut, "Layers before the cut that the hidden states are from")
-      ->check(CLI::Range(0, 65'535));
-  app.add_option("--out", options.out, "Pack to write (.pack)")->required();
+      ->check(CLI::Range(0, kMostLayers));
+  app.add_option("--out", options.out, "Pack to write (.pack)")->type_name("FILE")->required();
 }
 
 // A bar for each part of the work, in the order in which they come.

@@ -69,10 +69,11 @@ Result<ordered_json> InspectStream(const fs::path& path) {
   const StreamHeader& header = reader.header();
   uint64_t payload = 0;
   while (true) {
-    SLUICE_ASSIGN_OR_RETURN(const auto frame, reader.Next());
-    if (!frame.has_value()) break;
-    if (frame->type == FrameType::kToken) return InspectTokens(reader, path);
-    for (const auto& section : frame->sections) payload += section.size();
+    const auto frame = reader.Next();
+    if (!frame.ok()) return frame.status().WithContext(path.string());
+    if (!frame->has_value()) break;
+    if ((*frame)->type == FrameType::kToken) return InspectTokens(reader, path);
+    for (const auto& section : (*frame)->sections) payload += section.size();
   }
   const uint64_t bytes = fs::file_size(path);
   const auto tokens = static_cast<double>(std::max<uint64_t>(1, reader.tokens()));
@@ -208,12 +209,15 @@ Result<ordered_json> InspectModel(const fs::path& folder) {
 }
 
 Result<ordered_json> Inspect(const fs::path& path) {
-  if (!fs::exists(path)) return IoError(path.string() + ": no such file or folder");
-  if (fs::is_directory(path)) {
-    if (fs::exists(path / "codec.json")) return InspectCodec(path);
-    if (fs::exists(path / "config.json")) return InspectModel(path);
+  std::error_code error;
+  const fs::file_status what = fs::status(path, error);
+  if (error) return IoError(fmt::format("{}: {}", path.string(), error.message()));
+  if (fs::is_directory(what)) {
+    if (fs::exists(path / "codec.json", error)) return InspectCodec(path);
+    if (fs::exists(path / "config.json", error)) return InspectModel(path);
     return InvalidArgument(path.string() + ": a folder with neither codec.json nor config.json");
   }
+  if (!fs::is_regular_file(what)) return IoError(path.string() + ": neither a regular file nor a folder");
   if (path.extension() == ".safetensors") {
     SLUICE_ASSIGN_OR_RETURN(const SafetensorsFile file, SafetensorsFile::Open(path));
     ordered_json result = {{"what", "safetensors"}};
@@ -266,7 +270,7 @@ int RunInspect(int argc, char** argv) {
             "inspect runs/a --json\n  sluice "
             "inspect models/default\n");
   fs::path path;
-  verb.app().add_option("path", path, "A file or folder")->required();
+  verb.app().add_option("path", path, "A file or folder")->type_name("PATH")->required();
   return verb.Run(argc, argv, [&]() -> Status {
     SLUICE_ASSIGN_OR_RETURN(const ordered_json result, Inspect(path));
     verb.Print(result, ToText(result));

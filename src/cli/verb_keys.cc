@@ -15,9 +15,9 @@ int RunKeys(int argc, char** argv) {
   std::filesystem::path out;
   std::vector<std::string> nodes;
   int days = 30;
-  verb.app().add_option("--out", out, "Folder; an authority that it holds is used again")->required();
+  verb.app().add_option("--out", out, "Folder; an authority that it holds is used again")->type_name("DIR")->required();
   verb.app().add_option("nodes", nodes, "NAME or NAME=HOST,HOST,...: what others will connect to")->required();
-  verb.app().add_option("--days", days, "How long the certificates are good");
+  verb.app().add_option("--days", days, "How long the certificates are good")->check(CLI::Range(1, 36500));
   return verb.Run(argc, argv, [&]() -> Status {
     std::vector<KeyOwner> owners;
     for (const std::string& node : nodes) {

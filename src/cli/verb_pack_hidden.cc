@@ -32,12 +32,16 @@ struct PackVerbOptions {
 
 void AddOptions(CLI::App& app, PackVerbOptions& options) {
   app.add_option("in", options.in, "Hidden states, .safetensors or .npy, F32, F16 or BF16 of [T, d] or [B, T, d]")
+      ->type_name("FILE")
       ->required();
   app.add_option("--tensor", options.tensor, "Name of the tensor; not needed where the file has one float tensor only");
-  app.add_option("--out", options.out, "Archive to write (.sla)")->required();
-  auto* absolute = app.add_option("--absolute", options.absolute, "Largest error of an element");
-  auto* relative = app.add_option("--relative", options.relative, "Largest error of an element over its magnitude");
-  auto* bits = app.add_option("--bits", options.bits, "Bits an element, with the finest uniform steps that fit");
+  app.add_option("--out", options.out, "Archive to write (.sla)")->type_name("FILE")->required();
+  auto* absolute =
+      app.add_option("--absolute", options.absolute, "Largest error of an element")->check(CLI::PositiveNumber);
+  auto* relative = app.add_option("--relative", options.relative, "Largest error of an element over its magnitude")
+                       ->check(CLI::PositiveNumber);
+  auto* bits = app.add_option("--bits", options.bits, "Bits an element, with the finest uniform steps that fit")
+                   ->check(CLI::PositiveNumber);
   absolute->excludes(relative)->excludes(bits);
   relative->excludes(bits);
   app.add_flag("--append", options.append, "Go on after the complete chunks of an archive that is already there");

@@ -33,7 +33,7 @@ Status WritePlots(const fs::path& folder, const PageContent& content, size_t& wr
   return OkStatus();
 }
 
-Status Work(const Verb& verb, const ReportRequest& request) {
+Status Work(Verb& verb, const ReportRequest& request) {
   if (request.html.empty() && request.csv.empty() && request.svg.empty())
     return InvalidArgument("nothing to write: give --html, --csv or --svg");
   std::vector<StudySummary> summaries;
@@ -72,10 +72,10 @@ int RunReport(int argc, char** argv) {
             "  sluice report results/rd results/layers --html report.html --csv runs.csv --svg plots\n");
   ReportRequest request;
   CLI::App& app = verb.app();
-  app.add_option("folders", request.folders, "Folders that `sluice study --out` made")->required();
-  app.add_option("--html", request.html, "The page to write");
-  app.add_option("--csv", request.csv, "One row a run");
-  app.add_option("--svg", request.svg, "Folder for one SVG file a plot");
+  app.add_option("folders", request.folders, "Folders that `sluice study --out` made")->type_name("DIR")->required();
+  app.add_option("--html", request.html, "The page to write")->type_name("FILE");
+  app.add_option("--csv", request.csv, "One row a run")->type_name("FILE");
+  app.add_option("--svg", request.svg, "Folder for one SVG file a plot")->type_name("DIR");
   app.add_flag("--group", request.group, "Allow studies of different models, each in parts of its own");
   return verb.Run(argc, argv, [&] { return Work(verb, request); });
 }

@@ -11,6 +11,9 @@
 namespace sluice {
 namespace {
 
+// What the closed loop keeps over 1,024 tokens (docs/numerics.md).
+constexpr double kTargetTolerance = 1.05;
+
 Result<HiddenStreamStats> Encode(const EncodeOptions& options, PointVerdicts verdicts) {
   const auto chunk = static_cast<uint32_t>(options.chunk);
   if (!IsPackFile(options.codec)) {
@@ -72,11 +75,22 @@ int RunEncode(int argc, char** argv) {
     needs_torch = options.hidden.empty() || std::filesystem::is_directory(options.codec);
     if (needs_torch) return VerdictOn(verdicts, options.point);
     SLUICE_ASSIGN_OR_RETURN(const HiddenStreamStats stats, Encode(options, std::move(verdicts)));
-    const nlohmann::ordered_json result = {{"out", options.out.string()}, {"codec", options.codec},
-                                           {"tokens", stats.tokens},      {"width", stats.width},
-                                           {"bytes", stats.bytes},        {"bits_per_token", stats.BitsPerToken()}};
-    verb.Print(result, fmt::format("{}: {} tokens of width {}, {} bytes, {:.2f} bits per token\n", options.out.string(),
-                                   stats.tokens, stats.width, stats.bytes, stats.BitsPerToken()));
+    nlohmann::ordered_json result = {{"out", options.out.string()}, {"codec", options.codec},
+                                     {"tokens", stats.tokens},      {"width", stats.width},
+                                     {"bytes", stats.bytes},        {"bits_per_token", stats.BitsPerToken()}};
+    std::string text = fmt::format("{}: {} tokens of width {}, {} bytes, {:.2f} bits per token\n", options.out.string(),
+                                   stats.tokens, stats.width, stats.bytes, stats.BitsPerToken());
+    if (options.bits_per_token > 0) {
+      const bool met = stats.BitsPerToken() <= kTargetTolerance * options.bits_per_token;
+      result["target_met"] = met;
+      if (!met) {
+        text += fmt::format(
+            "more than the target of {:g}: the pack's coarsest operating point costs that much here, or the stream is "
+            "too short to make up for its beginning\n",
+            options.bits_per_token);
+      }
+    }
+    verb.Print(result, text);
     return OkStatus();
   });
   return needs_torch && code == 0 ? kNeedsTorch : code;

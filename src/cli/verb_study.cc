@@ -32,19 +32,25 @@ void AddOptions(CLI::App& app, StudyRequest& request) {
   for (const StudyInfo& info : ListStudies()) names += fmt::format("{}{}", names.empty() ? "" : ", ", info.name);
   app.add_option("study", request.study, names)->required();
   app.add_option("-o,--out", request.runner.folder, "Folder of the study; the same again goes on where it was")
+      ->type_name("DIR")
       ->required();
-  app.add_option("-m,--model", options.model, "Model folder (Hugging Face layout)")->required();
-  app.add_option("--text", options.train_text, "UTF-8 text files to train and fit on");
-  app.add_option("--select-text", options.select_text, "Text for choices; never reported");
-  app.add_option("--report-text", options.report_text, "Text for the figures; of lambada: the passages, JSON lines");
-  app.add_option("--cut", options.cut, "Layers before the cut; -1: the middle");
-  app.add_option("--cuts", options.cuts, "Cuts of layers and step; default: all between two layers");
+  app.add_option("-m,--model", options.model, "Model folder (Hugging Face layout)")->type_name("DIR")->required();
+  app.add_option("--text", options.train_text, "UTF-8 text files to train and fit on")->type_name("FILE");
+  app.add_option("--select-text", options.select_text, "Text for choices; never reported")->type_name("FILE");
+  app.add_option("--report-text", options.report_text, "Text for the figures; of lambada: the passages, JSON lines")
+      ->type_name("FILE");
+  app.add_option("--cut", options.cut, "Layers before the cut; -1: the middle")->check(CLI::Range(-1, kMostLayers));
+  app.add_option("--cuts", options.cuts, "Cuts of layers and step; default: all between two layers")
+      ->check(CLI::Range(0, kMostLayers));
   app.add_option("--mode", options.modes, "frozen, joint or both")->check(CLI::IsMember({"frozen", "joint"}));
   app.add_option("--presets", options.presets, "Learned codecs");
-  app.add_option("--lambdas", options.lambdas, "Weights of the rate: one operating point each");
-  app.add_option("--rates", options.rates, "Learning rates to choose from; studies that do not choose take the first");
+  app.add_option("--lambdas", options.lambdas, "Weights of the rate: one operating point each")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--rates", options.rates, "Learning rates to choose from; studies that do not choose take the first")
+      ->check(CLI::PositiveNumber);
   app.add_option("--quantization-steps", options.steps_of_quantization,
-                 "Steps of codecs without networks, in deviations of the hidden state");
+                 "Steps of codecs without networks, in deviations of the hidden state")
+      ->check(CLI::PositiveNumber);
   app.add_option("--set", options.switches, "Switch of every learned codec, name=value")->type_name("NAME=VALUE");
   app.add_option("--variant", options.variants, "ablation: one more row, 'name=value name=value'");
   app.add_option("--seeds", options.seeds, "Seeds of each point")->check(CLI::Range(1, 100));
@@ -83,7 +89,7 @@ Result<fs::path> ThisProgram() {
 }
 
 // Commands with their placeholders filled in, but for choices that are not made yet.
-Status List(const Verb& verb, const StudyPlan& plan, const RunnerOptions& runner) {
+Status List(Verb& verb, const StudyPlan& plan, const RunnerOptions& runner) {
   SLUICE_ASSIGN_OR_RETURN(const auto wanted, SelectRuns(plan, runner.only));
   RunContext context{.study_folder = runner.folder, .values = {}, .winners = {}};
   for (const StudyChoice& choice : plan.choices) {
@@ -130,7 +136,7 @@ std::string OutcomeText(const StudyOutcome& outcome, const fs::path& folder) {
   return text;
 }
 
-Status Work(const Verb& verb, StudyRequest& request) {
+Status Work(Verb& verb, StudyRequest& request) {
   SLUICE_ASSIGN_OR_RETURN(const StudyPlan plan, MakeStudyPlan(request.study, request.options));
   if (request.list) return List(verb, plan, request.runner);
   SLUICE_ASSIGN_OR_RETURN(request.runner.program, ThisProgram());
@@ -146,7 +152,8 @@ Status Work(const Verb& verb, StudyRequest& request) {
               {"failed", outcome.failed},
               {"missing", outcome.missing}},
              OutcomeText(outcome, request.runner.folder));
-  return OkStatus();
+  if (outcome.failed.empty()) return OkStatus();
+  return Internal(fmt::format("{} of {} runs failed", outcome.failed.size(), plan.runs.size()));
 }
 
 }  // namespace

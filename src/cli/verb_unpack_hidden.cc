@@ -53,8 +53,8 @@ int RunUnpackHidden(int argc, char** argv) {
             kUnpackExamples);
   fs::path in, out;
   std::string tokens;
-  verb.app().add_option("in", in, "Archive (.sla)")->required();
-  verb.app().add_option("--out", out, "File to write, .safetensors or .npy")->required();
+  verb.app().add_option("in", in, "Archive (.sla)")->type_name("FILE")->required();
+  verb.app().add_option("--out", out, "File to write, .safetensors or .npy")->type_name("FILE")->required();
   verb.app().add_option("--tokens", tokens, "Only the tokens FIRST to END - 1, counted over all rows: FIRST:END");
   return verb.Run(argc, argv, [&]() -> Status {
     SLUICE_ASSIGN_OR_RETURN(const ArchiveStats stats, Unpack(in, out, tokens));

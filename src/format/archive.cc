@@ -78,8 +78,11 @@ Result<ArchiveWriter> ArchiveWriter::Create(const std::filesystem::path& path, c
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (fd < 0) return SystemError("create", path);
   ArchiveWriter writer(fd, header, path);
-  SLUICE_RETURN_IF_ERROR(writer.Emit(bytes));
-  return writer;
+  const Status written = writer.Emit(bytes);
+  if (written.ok()) return writer;
+  // Without a header it is no archive, and --append could do nothing with it.
+  ::unlink(path.c_str());
+  return written;
 }
 
 Result<ArchiveWriter> ArchiveWriter::Append(const std::filesystem::path& path, const ArchiveHeader& header) {
@@ -135,13 +138,7 @@ Status ArchiveWriter::Finish() {
 
 Status ArchiveWriter::Emit(std::span<const uint8_t> bytes) {
   size_ += bytes.size();
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(fd_, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return SystemError("write", path_);
-    bytes = bytes.subspan(static_cast<size_t>(written));
-  }
-  return OkStatus();
+  return WriteAll(fd_, bytes, path_);
 }
 
 Result<ArchiveReader> ArchiveReader::Open(const std::filesystem::path& path) {

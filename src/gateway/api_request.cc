@@ -171,6 +171,21 @@ Status ParseStream(const Fields& fields, ApiRequest& request) {
   return Fields(*options, "stream_options.").Flag("include_usage", request.include_usage);
 }
 
+/// Whatever route they come by: a client that asks for tools where it cannot have them expects them all the same.
+Status RefuseUnsupported(const Fields& fields) {
+  for (const char* name : {"n", "best_of"}) SLUICE_RETURN_IF_ERROR(fields.Nothing(name, 1));
+  for (const char* name : {"frequency_penalty", "presence_penalty", "top_logprobs"}) {
+    SLUICE_RETURN_IF_ERROR(fields.Nothing(name, 0));
+  }
+  for (const char* name : {"tools", "functions"}) SLUICE_RETURN_IF_ERROR(fields.Nothing(name, ParsedJson::array()));
+  SLUICE_RETURN_IF_ERROR(fields.Nothing("suffix", ""));
+  SLUICE_RETURN_IF_ERROR(fields.Nothing("logit_bias", ParsedJson::object()));
+  const ParsedJson* format = fields.Find("response_format");
+  if (format == nullptr) return OkStatus();
+  if (!format->is_object()) return Wrong("response_format", "an object", *format);
+  return Fields(*format, "response_format.").Nothing("type", "text");
+}
+
 /// What both kinds of requests have.
 Status ParseShared(const Fields& fields, ApiRequest& request) {
   SLUICE_RETURN_IF_ERROR(fields.Text("model", request.model));
@@ -178,10 +193,7 @@ Status ParseShared(const Fields& fields, ApiRequest& request) {
   SLUICE_RETURN_IF_ERROR(ParseStop(fields, request.stop));
   SLUICE_RETURN_IF_ERROR(ParseStream(fields, request));
   SLUICE_RETURN_IF_ERROR(fields.Flag("return_token_ids", request.token_ids));
-  SLUICE_RETURN_IF_ERROR(fields.Nothing("n", 1));
-  SLUICE_RETURN_IF_ERROR(fields.Nothing("frequency_penalty", 0));
-  SLUICE_RETURN_IF_ERROR(fields.Nothing("presence_penalty", 0));
-  return fields.Nothing("logit_bias", ParsedJson::object());
+  return RefuseUnsupported(fields);
 }
 
 /// A message's text: a string, or an array of parts that are text.
@@ -228,13 +240,6 @@ Status ParseMessages(const Fields& fields, std::vector<ChatMessage>& messages) {
   return OkStatus();
 }
 
-Status ParseResponseFormat(const Fields& fields) {
-  const ParsedJson* format = fields.Find("response_format");
-  if (format == nullptr) return OkStatus();
-  if (!format->is_object()) return Wrong("response_format", "an object", *format);
-  return Fields(*format, "response_format.").Nothing("type", "text");
-}
-
 }  // namespace
 
 Result<ApiRequest> ParseCompletionRequest(std::string_view body) {
@@ -252,8 +257,6 @@ Result<ApiRequest> ParseCompletionRequest(std::string_view body) {
   }
   request.log_probabilities = probabilities.has_value();
   if (request.echo && request.log_probabilities) return Unsupported("echo: not together with logprobs");
-  SLUICE_RETURN_IF_ERROR(fields.Nothing("best_of", 1));
-  SLUICE_RETURN_IF_ERROR(fields.Nothing("suffix", ""));
   return request;
 }
 
@@ -268,10 +271,6 @@ Result<ApiRequest> ParseChatRequest(std::string_view body) {
   SLUICE_ASSIGN_OR_RETURN(const auto older, fields.Count("max_tokens", 1, kMostTokens));
   if (!request.max_tokens) request.max_tokens = older;
   SLUICE_RETURN_IF_ERROR(fields.Flag("logprobs", request.log_probabilities));
-  SLUICE_RETURN_IF_ERROR(fields.Nothing("top_logprobs", 0));
-  SLUICE_RETURN_IF_ERROR(fields.Nothing("tools", ParsedJson::array()));
-  SLUICE_RETURN_IF_ERROR(fields.Nothing("functions", ParsedJson::array()));
-  SLUICE_RETURN_IF_ERROR(ParseResponseFormat(fields));
   return request;
 }
 

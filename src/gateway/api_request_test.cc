@@ -113,6 +113,8 @@ TEST(ApiRequestTest, RejectsBadCompletionsByName) {
       {R"({"prompt":"a","logprobs":0,"echo":true})", "echo", "not together", kUnsupported},
       {R"({"prompt":"a","logit_bias":{"5":1}})", "logit_bias", "only", kUnsupported},
       {R"({"prompt":"a","frequency_penalty":1})", "frequency_penalty", "0 only", kUnsupported},
+      {R"({"prompt":"a","tools":[{"type":"function"}]})", "tools", "only", kUnsupported},
+      {R"({"prompt":"a","response_format":{"type":"json_object"}})", "response_format.type", "only", kUnsupported},
   };
   for (const BadRequest& bad : all) ExpectRefused(ParseCompletionRequest(bad.body).status(), bad);
   ExpectRefused(ParseCompletionRequest(std::string(100'000, '[')).status(), {"[[[", "", "too deep"});
@@ -129,6 +131,8 @@ TEST(ApiRequestTest, RejectsBadChatsByName) {
       {R"({"messages":[{"role":"user"}]})", "messages[0].content", "missing"},
       {R"({"messages":[{"role":"user","content":[{"type":"image_url"}]}]})", "messages[0].content", "image_url",
        kUnsupported},
+      {R"({"messages":[{"role":"user","content":"x"}],"suffix":"z"})", "suffix", "only", kUnsupported},
+      {R"({"messages":[{"role":"user","content":"x"}],"best_of":2})", "best_of", "1 only", kUnsupported},
       {R"({"messages":[{"role":"user","content":"x"}],"top_logprobs":2})", "top_logprobs", "0 only", kUnsupported},
       {R"({"messages":[{"role":"user","content":"x"}],"tools":[{"type":"function"}]})", "tools", "only", kUnsupported},
       {R"({"messages":[{"role":"user","content":"x"}],"response_format":{"type":"json_object"}})",

@@ -15,6 +15,9 @@ namespace {
 constexpr char kJson[] = "application/json";
 constexpr char kCompletions[] = "/v1/completions";
 constexpr char kChatCompletions[] = "/v1/chat/completions";
+constexpr char kHealth[] = "/health";
+constexpr char kMetrics[] = "/metrics";
+constexpr char kModels[] = "/v1/models";
 constexpr size_t kHeadBytes = 64 << 10;
 
 // A body in chunks has a frame around each of them: twice its bytes is room enough.
@@ -22,6 +25,13 @@ ClientPatience PatienceOf(const GatewayOptions& options) {
   ClientPatience patience = options.patience;
   patience.request_bytes = kHeadBytes + 2 * options.limits.body_bytes;
   return patience;
+}
+
+/// The method that a path takes; empty for none that there is.
+std::string_view MethodOf(std::string_view path) {
+  if (path == kCompletions || path == kChatCompletions) return "POST";
+  if (path == kHealth || path == kMetrics || path == kModels) return "GET";
+  return "";
 }
 
 std::string NoSuchRoute(const httplib::Request& request) {
@@ -177,20 +187,22 @@ bool Gateway::MayEnter(const httplib::Request& request) const {
 
 httplib::Server::HandlerResponse Gateway::Admit(const httplib::Request& request, httplib::Response& response) const {
   using enum httplib::Server::HandlerResponse;
-  if (request.path != "/health" && !MayEnter(request)) {
+  if (request.path != kHealth && !MayEnter(request)) {
     Refuse(response, {.http = 401,
                       .message = "this server wants its token as 'Authorization: Bearer TOKEN'",
                       .type = "authentication_error",
                       .code = "invalid_api_key"});
     return Handled;
   }
-  if (request.method == "GET" || request.method == "HEAD") return Unhandled;
-  // Whatever else has a body is answered before httplib would read it: its own limits do not hold for all of them.
-  const bool taken = request.path == kCompletions || request.path == kChatCompletions;
-  if (!taken || request.method != "POST") {
-    Refuse(response, {.http = taken ? 405 : 404, .message = NoSuchRoute(request)});
+  // What has a body is answered before httplib would read it: its own limits do not hold for all methods.
+  const std::string_view taken = MethodOf(request.path);
+  const bool head = request.method == "HEAD" && taken == "GET";
+  if (request.method != taken && !head) {
+    if (!taken.empty()) response.set_header("Allow", taken == "GET" ? "GET, HEAD" : std::string(taken));
+    Refuse(response, {.http = taken.empty() ? 404 : 405, .message = NoSuchRoute(request)});
     return Handled;
   }
+  if (taken == "GET") return Unhandled;
   if (!IsJsonType(request.get_header_value("Content-Type")) || request.has_header("Content-Encoding")) {
     Refuse(response,
            {.http = 415, .message = "a request's body must be of Content-Type application/json, without an encoding"});
@@ -202,14 +214,14 @@ httplib::Server::HandlerResponse Gateway::Admit(const httplib::Request& request,
 void Gateway::AddRoutes() {
   server_->set_payload_max_length(options_.limits.body_bytes);
   server_->set_pre_routing_handler([this](const auto& request, auto& response) { return Admit(request, response); });
-  server_->Get("/health", [this](const httplib::Request&, httplib::Response& response) {
+  server_->Get(kHealth, [this](const httplib::Request&, httplib::Response& response) {
     response.status = draining_ ? 503 : 200;
     response.set_content(draining_ ? "{\"status\":\"draining\"}\n" : "{\"status\":\"ok\"}\n", kJson);
   });
-  server_->Get("/metrics", [this](const httplib::Request&, httplib::Response& response) {
+  server_->Get(kMetrics, [this](const httplib::Request&, httplib::Response& response) {
     response.set_content(wire_.Text() + metrics_.Text(active(), server_->refused()), "text/plain; version=0.0.4");
   });
-  server_->Get("/v1/models", [this](const httplib::Request&, httplib::Response& response) { AnswerModels(response); });
+  server_->Get(kModels, [this](const httplib::Request&, httplib::Response& response) { AnswerModels(response); });
   for (const bool chat : {false, true}) {
     server_->Post(chat ? kChatCompletions : kCompletions,
                   [this, chat](const httplib::Request& request, httplib::Response& response,

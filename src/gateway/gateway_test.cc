@@ -300,13 +300,24 @@ TEST_F(GatewayTest, CostsNoMemoryWhenARequestHasNoEnd) {
   endless("GET /health HTTP/1.1\r\n", "X-" + piece + ": a\r\n");
   endless("PUT /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", "1000\r\n" + piece + "\r\n");
   EXPECT_LT(PeakKiB() - before, 16 << 10);
-  for (const auto& [method, path, code] : {std::tuple{"PUT", "/x", "404"}, {"DELETE", "/v1/completions", "405"}}) {
+  for (const auto& [method, path, code] : {std::tuple{"PUT", "/x", "404"},
+                                           {"DELETE", "/v1/completions", "405"},
+                                           {"GET", "/v1/chat/completions", "405"},
+                                           {"POST", "/health", "405"}}) {
     const int socket = Connect();
     Send(socket, std::string(method) + " " + path + " HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}");
     EXPECT_THAT(ReadAll(socket), HasSubstr(code));
     close(socket);
   }
   EXPECT_EQ(Get("/health").http, 200);
+}
+
+TEST_F(GatewayTest, Regresses_TwoGatewaysNeverShareAPort) {
+  Start();
+  options_.listen = gateway_->address();
+  const auto second = Gateway::Start(model_, options_, metrics_, log_);
+  EXPECT_EQ(second.status().code(), StatusCode::kIo);
+  EXPECT_THAT(second.status().message(), HasSubstr(gateway_->address()));
 }
 
 TEST_F(GatewayTest, RejectsBodiesThatComeTooSlowly) {

@@ -2,14 +2,22 @@
 // the transformer never waits for a socket.
 #include "gateway/generation.h"
 
+#include "base/thread.h"
+
 namespace sluice {
 
-Generation::Generation(const ContinuePrompt& go_on, HeadRequest request)
-    : go_on_(go_on), thread_([this, request = std::move(request)]() mutable { Run(std::move(request)); }) {}
+Generation::Generation(const ContinuePrompt& go_on, HeadRequest request) : go_on_(go_on) {
+  Result<std::thread> thread = StartThread([this, request = std::move(request)]() mutable { Run(std::move(request)); });
+  if (thread.ok()) {
+    thread_ = std::move(*thread);
+  } else {
+    ended_.emplace(thread.status());
+  }
+}
 
 Generation::~Generation() {
   Cancel();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 void Generation::Run(HeadRequest request) {

@@ -108,6 +108,11 @@ void ConnectionPool::shutdown() {
 HttpServer::HttpServer(SslContext tls, const ClientPatience& patience, size_t connections)
     : tls_(std::move(tls)), patience_(patience) {
   new_task_queue = [connections] { return new ConnectionPool(connections); };
+  // httplib would also set SO_REUSEPORT, with which two servers share a port, and its clients, in silence.
+  set_socket_options([](int socket) {
+    const int yes = 1;
+    (void)setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  });
 }
 
 const ClientStream& HttpServer::CurrentClient() { return *current_client; }

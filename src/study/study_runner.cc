@@ -95,7 +95,12 @@ Status ClearRun(const StudyState& state, const std::string& name, const fs::path
   const fs::path folder = RunFolder(study, name);
   std::error_code error;
   if (state.Of(name).state == RunState::kStale) {
-    fs::remove_all(folder, error);
+    // Out of the way in one step: half a folder could pass for a run that was just begun, with a checkpoint of another.
+    fs::path discarded = folder;
+    discarded += ".discarded";
+    fs::remove_all(discarded, error);
+    if (!error) fs::rename(folder, discarded, error);
+    if (!error) fs::remove_all(discarded, error);
   } else {
     fs::remove(folder / "failed.json", error);
   }

@@ -269,6 +269,8 @@ Status TrainReference(const CodecTrainOptions& options, BatchDealer& dealer, con
 }
 
 Status TrainAll(const CodecTrainOptions& options) {
+  const std::filesystem::path results[] = {options.out / "codec.json", options.out / "codec" / "codec.json"};
+  SLUICE_RETURN_IF_ERROR(CheckNothingReplaced(options.out / "run", results));
   SLUICE_ASSIGN_OR_RETURN(const auto backbone, LoadBackbone(options.model));
   SLUICE_ASSIGN_OR_RETURN(const int64_t cut, ChooseCut(options.cut, backbone->config().layers));
   SLUICE_ASSIGN_OR_RETURN(RunText text, LoadRunText(options, backbone->config()));

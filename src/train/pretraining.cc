@@ -82,6 +82,8 @@ std::string Identity(const PretrainOptions& options, std::string_view text) {
 
 Status Pretrain(const PretrainOptions& options) {
   SLUICE_RETURN_IF_ERROR(CheckSelectShare(options.select_share));
+  const std::filesystem::path results[] = {options.out / "config.json", options.out / "model.safetensors"};
+  SLUICE_RETURN_IF_ERROR(CheckNothingReplaced(RunFolderOf(options), results));
   SLUICE_RETURN_IF_ERROR(MakeFolder(options.out));
   SLUICE_ASSIGN_OR_RETURN(const std::string text, ReadText(options.text));
   SLUICE_ASSIGN_OR_RETURN(const auto tokenizer, MakeTokenizer(options, text));

@@ -168,10 +168,23 @@ class Loop {
 }  // namespace
 
 Result<bool> ContinuesRun(const LoopOptions& options, const std::filesystem::path& folder) {
-  if (!std::filesystem::exists(folder / kCheckpointFile)) return false;
+  std::error_code unknown;  // what cannot be looked at is not there; writing says why
+  if (!std::filesystem::exists(folder / kCheckpointFile, unknown)) return false;
   if (options.resume) return true;
   return InvalidArgument(
       fmt::format("{} already holds a run; continue it with --resume or choose another folder", folder.string()));
+}
+
+Status CheckNothingReplaced(const std::filesystem::path& folder, std::span<const std::filesystem::path> results) {
+  std::error_code unknown;
+  if (std::filesystem::exists(folder / kCheckpointFile, unknown)) return OkStatus();
+  for (const std::filesystem::path& result : results) {
+    if (!std::filesystem::exists(result, unknown)) continue;
+    return InvalidArgument(
+        fmt::format("{} is already there, and no checkpoint in {} to go on from; choose another folder",
+                    result.string(), folder.string()));
+  }
+  return OkStatus();
 }
 
 std::string LoopIdentity(const LoopOptions& options) {

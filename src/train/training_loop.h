@@ -4,6 +4,7 @@
 #include <torch/torch.h>
 
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -61,6 +62,9 @@ class TrainingTask {
 
 /// Whether `folder` holds a checkpoint to go on from. Errors: InvalidArgument when it holds one and `resume` is off.
 Result<bool> ContinuesRun(const LoopOptions& options, const std::filesystem::path& folder);
+/// Errors: InvalidArgument when one of `results` is there and `folder` holds no checkpoint of the run that made it: a
+/// new run would replace a finished codec or model.
+Status CheckNothingReplaced(const std::filesystem::path& folder, std::span<const std::filesystem::path> results);
 
 /// Trains until `steps`, an interrupt, or divergence. Checkpoints are one safetensors file, replaced atomically.
 ///

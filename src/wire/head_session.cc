@@ -132,9 +132,10 @@ Status Head::Prefill(Session& session, const HeadRequest& request) {
     SLUICE_RETURN_IF_ERROR(wait());
     SLUICE_RETURN_IF_ERROR(hidden.status());
     const bool last = end == total;
-    sending = std::async(std::launch::async, [this, &session, last, values = std::move(*hidden)] {
-      return Send(session, values, Phase::kPrefill, last);
-    });
+    // Where no thread can be had, the frame is sent when it is waited for.
+    sending = std::async(
+        std::launch::async | std::launch::deferred,
+        [this, &session, last, values = std::move(*hidden)] { return Send(session, values, Phase::kPrefill, last); });
     // The first answer tells whether there is any use in going on.
     if (begin == 0) {
       const auto welcome = session.link->WaitWelcome();

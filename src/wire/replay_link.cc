@@ -15,6 +15,7 @@
 #include <algorithm>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "wire/wire_status.h"
 
 namespace sluice {
@@ -38,12 +39,18 @@ ReplayLink::ReplayLink(const LinkPeer& peer, wire::Hello hello, ReplayOptions op
       watchdog_(watchdog),
       deadline_(options_.deadline_seconds > 0
                     ? watchdog_.After(options_.deadline_seconds, [this] { Abandon(TimeOver()); })
-                    : Watchdog::Alarm()),
-      pump_([this] { Pump(); }) {}
+                    : Watchdog::Alarm()) {
+  Result<std::thread> pump = StartThread([this] { Pump(); });
+  if (pump.ok()) {
+    pump_ = std::move(*pump);
+  } else {
+    Abandon(pump.status());
+  }
+}
 
 ReplayLink::~ReplayLink() {
   Abandon(Interrupted("the session was abandoned"));
-  pump_.join();
+  if (pump_.joinable()) pump_.join();
 }
 
 Status ReplayLink::TimeOver() const {
@@ -185,12 +192,14 @@ Status ReplayLink::Attempt(uint32_t attempt) {
     broken_ = false;
     broken_why_ = OkStatus();
   }
-  std::thread receiver([&] { ReceiveAll(*stream, attempt); });
-  SendAll(*stream);
-  receiver.join();
+  Result<std::thread> receiver = StartThread([&] { ReceiveAll(*stream, attempt); });
+  if (receiver.ok()) {
+    SendAll(*stream);
+    receiver->join();
+  }
   const std::lock_guard<std::mutex> lock(mutex_);
   stream_ = nullptr;
-  return broken_why_;
+  return receiver.ok() ? broken_why_ : receiver.status();
 }
 
 void ReplayLink::SendAll(LinkStream& stream) {

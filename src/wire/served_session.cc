@@ -6,9 +6,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <thread>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "wire/handshake.h"
 #include "wire/wire_status.h"
 
@@ -141,10 +141,10 @@ Status ServedSession::Serve() {
   deadline_ = node_.watchdog->After(
       seconds, [this, seconds] { End(TimedOut(fmt::format("the session's {:g} s are over", seconds))); });
   node_.metrics->BeginSession();
-  std::thread answers([this] { AnswerAll(); });
-  std::thread acks;
-  if (next_) acks = std::thread([this] { ReturnAcks(); });
-  Status status = ReadFrames();
+  Result<std::thread> answers = StartThread([this] { AnswerAll(); });
+  Result<std::thread> acks = next_ ? StartThread([this] { ReturnAcks(); }) : std::thread();
+  Status status = answers.ok() ? acks.status() : answers.status();
+  if (status.ok()) status = ReadFrames();
   if (!status.ok()) End(status);
   {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -152,8 +152,12 @@ Status ServedSession::Serve() {
     changed_.notify_all();
   }
   DropIdle();
-  answers.join();
-  if (acks.joinable()) acks.join();
+  if (answers.ok()) {
+    answers->join();
+  } else {
+    AnswerAll();  // the failure alone
+  }
+  if (acks.ok() && acks->joinable()) acks->join();
   deadline_.Drop();
   for (Pending& left : pending_) left.result.wait();  // the jobs use the state
   node_.metrics->EndSession();

@@ -2,6 +2,8 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include <fstream>
+
 #include "program_test_base.h"
 
 namespace sluice {
@@ -69,6 +71,35 @@ TEST_F(BadOutputTest, RejectsFilesBeyondTheLimit) {
   }
 }
 
+// A wrong --out must not cost the model, the states or the text that it names.
+TEST_F(BadOutputTest, Regresses_OutputNeverReplacesAnInput) {
+  const std::string overwrites = "would overwrite what";
+  const auto refused = [&](const Arguments& arguments) {
+    SCOPED_TRACE(arguments.front());
+    ExpectRefused(arguments, "InvalidArgument", overwrites);
+  };
+  refused(Encode(tiny().text()));
+  refused(EncodeHidden(tiny().hidden()));
+  refused(Decode(tiny().stream()));
+  refused(Train(tiny().model()));
+  refused({"pretrain", "--text", tiny().train_text(), "--out", tiny().train_text()});
+  refused({"fit-static", "--hidden", tiny().hidden(), "--step", "0.1", "--out", tiny().hidden()});
+  refused({"eval", "--model", tiny().model(), "--codec", "fp16", "--text", tiny().text(), "--html", tiny().text()});
+  refused({"certify", "--model", tiny().model(), "--codec", "a.pack", "--text", tiny().text(), "--out", "./a.pack"});
+  refused({"export", "--codec", tiny().codec(), "--out", tiny().codec()});
+  refused({"pack-hidden", tiny().hidden(), "--out", tiny().hidden()});
+  refused({"decode", "--in", tiny().stream(), "--out", Path("a"), "--ids-out", Path("a")});
+  fs::create_symlink(tiny().hidden(), Path("link.slc"));
+  refused(EncodeHidden(Path("link.slc")));
+}
+
+TEST_F(BadOutputTest, Regresses_FinishedResultsAreNotTrainedOver) {
+  ExpectRefused(Train(Copy(tiny().codec(), "codec")), "InvalidArgument", "codec.json is already there");
+  ExpectRefused({"pretrain", "--text", tiny().train_text(), "--out", Copy(tiny().model(), "model"), "--steps", "1",
+                 "--allow-slow-blas"},
+                "InvalidArgument", "config.json is already there");
+}
+
 // A file system of 64 KiB, where this user may make one.
 class SmallDisk {
  public:
@@ -96,6 +127,13 @@ TEST_F(BadOutputTest, RejectsFullDisk) {
   ExpectRefused(big, "Io", "out.slc");
   ExpectRefused(Decode(Path("disk") / "out.safetensors"), "Io", "out.safetensors");
   EXPECT_TRUE(Refused(Sluice(Train(Path("disk") / "codec")), "Io", "checkpoint.safetensors"));
+}
+
+TEST_F(BadOutputTest, Regresses_FullDiskLeavesNoEmptyArchive) {
+  const SmallDisk disk(Path("disk"));
+  if (!disk.mounted()) GTEST_SKIP() << "no right to mount a small file system";
+  std::ofstream(Path("disk") / "filler") << std::string(1 << 17, 'x');
+  ExpectRefused({"pack-hidden", tiny().hidden(), "--out", Path("disk") / "a.sla", "--quiet"}, "Io", "a.sla");
 }
 
 }  // namespace

@@ -164,6 +164,11 @@ TEST_F(CertifyVerbTest, MatchesTheTargetRateOverAThousandTokensOfTheShippedPack)
     const double target = coarsest + share * (finest - coarsest);
     EXPECT_NEAR(encode("--target-bits-per-token", std::to_string(target)), target, 0.05 * target);
   }
+  // Below the coarsest point there is nothing; the user is told.
+  const Outcome unmet = Sluice({"encode", "--hidden", Path("h.npy"), "--codec", pack, "--out", Path("p.slc"),
+                                "--target-bits-per-token", std::to_string(0.5 * coarsest)});
+  ASSERT_TRUE(Succeeded(unmet));
+  EXPECT_NE(unmet.out.find("more than the target"), std::string::npos) << unmet;
 }
 
 TEST_F(CertifyVerbTest, RejectsWhatCannotBeCertified) {

@@ -64,6 +64,9 @@ TEST_F(ServingRateTest, MatchesTheCutRunWithTheCodecThatTheLinkChose) {
   for (const char* part : {"fp16", "int8", "prefill", "received", "sessions 0 now, 6 in all"}) {
     EXPECT_NE(top.out.find(part), std::string::npos) << part << "\n" << top.out;
   }
+  const Outcome sums = Sluice({"top", "--json", Path("tail.prom").string()});
+  EXPECT_TRUE(Succeeded(sums));
+  EXPECT_EQ(sums.Json()["nodes"][0]["sessions"], 6) << sums;
 }
 
 TEST_F(ServingRateTest, MatchesTheCutRunAtTheOperatingPointThatMeetsTheTarget) {

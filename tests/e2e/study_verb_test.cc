@@ -106,6 +106,14 @@ TEST_F(StudyVerbTest, MatchesListWithoutRunning) {
   EXPECT_EQ(names.size(), runs.size());
 }
 
+TEST_F(StudyVerbTest, Regresses_FailedRunsAreAFailure) {
+  const Outcome outcome = Sluice(Study(Path("study"), {"--set", "nonsense=1", "--json"}));
+  EXPECT_EQ(outcome.exit_code, 1) << outcome;
+  EXPECT_EQ(outcome.Json()["failed"].size(), 1U) << outcome;
+  EXPECT_EQ(outcome.Json()["done"].size(), 1U) << outcome;
+  EXPECT_NE(outcome.err.find("Internal: 1 of 2 runs failed"), std::string::npos) << outcome;
+}
+
 TEST_F(StudyVerbTest, RejectsWhatIsNoStudy) {
   ExpectRefused({"report", Path("nothing"), "--html", Path("page.html")}, "Io", "study.json");
   ExpectRefused({"study", "nonsense", "--model", tiny().model(), "--out", Path("s")}, "InvalidArgument",

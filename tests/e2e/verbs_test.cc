@@ -1,4 +1,6 @@
 // What all verbs share: help, JSON, how errors are reported; and the two that look at things, inspect and doctor.
+#include <sys/stat.h>
+
 #include <sstream>
 
 #include "program_test_base.h"
@@ -66,6 +68,9 @@ TEST_F(VerbsTest, RejectsInJsonToo) {
       Sluice({"eval", "--model", Path("none"), "--codec", "fp16", "--text", tiny().text(), "--json"});
   EXPECT_EQ(missing.exit_code, 7);
   EXPECT_EQ(missing.Json()["error"]["code"], "Io");
+  const Outcome unknown = Sluice({"frobnicate", "--json"});
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_EQ(unknown.Json()["error"]["code"], "InvalidArgument");
   const Outcome stream = Sluice({"decode", "--in", Path("none"), "--out", Path("x.safetensors"), "--json"});
   EXPECT_EQ(stream.exit_code, 7);
   EXPECT_EQ(stream.Json()["error"]["code"], "Io");
@@ -92,6 +97,43 @@ TEST_F(VerbsTest, RejectsWrongCommandLines) {
   ExpectRefused({"pretrain", "--text", tiny().text()}, "InvalidArgument", "--out is required");
 }
 
+// NaN is neither too small nor too large.
+TEST_F(VerbsTest, Regresses_NumbersThatAreNotFiniteOrInRange) {
+  const auto refused = [&](const Arguments& arguments, const char* part) {
+    ExpectRefused(arguments, "InvalidArgument", part);
+  };
+  const Arguments encode = {"encode", "--hidden", tiny().hidden(), "--codec", "a.pack", "--out", Path("a.slc")};
+  for (const char* number : {"nan", "inf", "-nan"}) {
+    Arguments arguments = encode;
+    arguments.insert(arguments.end(), {"--target-bits-per-token", number});
+    refused(arguments, "--target-bits-per-token");
+    arguments = tiny().FrozenTraining();
+    arguments.insert(arguments.end(), {"--out", Path("codec"), "--clip", number});
+    refused(arguments, "--clip");
+  }
+  Arguments arguments = encode;
+  arguments.insert(arguments.end(), {"--cut", "-5"});
+  refused(arguments, "--cut");
+  arguments = tiny().FrozenTraining();
+  arguments.insert(arguments.end(), {"--out", Path("codec"), "--lambda", "-1"});
+  refused(arguments, "--lambda");
+  const Arguments serve = {"serve", "--model", tiny().model(), "--layers", "1:", "--codec", "fp16"};
+  for (const char* option : {"--idle-seconds", "--memory-mib", "--stall-seconds"}) {
+    arguments = serve;
+    arguments.insert(arguments.end(), {option, "0"});
+    refused(arguments, option);
+  }
+}
+
+TEST_F(VerbsTest, Regresses_PipeAsInputIsRefused) {
+  ASSERT_EQ(mkfifo(Path("pipe.safetensors").c_str(), 0600), 0);
+  const RunOptions soon{.timeout_seconds = 60};
+  ExpectRefused({"encode", "--hidden", Path("pipe.safetensors"), "--codec", "fp16", "--out", Path("a.slc")}, "Io",
+                "pipe.safetensors: not a regular file", soon);
+  ASSERT_EQ(mkfifo(Path("pipe").c_str(), 0600), 0);
+  ExpectRefused({"inspect", Path("pipe")}, "Io", "pipe", soon);
+}
+
 TEST_F(VerbsTest, MatchesWhatThingsHoldWhenInspected) {
   const auto stream = Inspected(tiny().stream());
   EXPECT_EQ(stream["what"], "stream");
@@ -115,6 +157,8 @@ TEST_F(VerbsTest, RejectsWhatCannotBeInspected) {
   ExpectRefused({"inspect", Path("")}, "InvalidArgument");
   ExpectRefused({"inspect", tiny().text()}, "Corrupt");
   ExpectRefused({"inspect", Write("empty.slc", "")}, "Truncated");
+  ExpectRefused({"inspect", Write("cut.slc", FileBytes(tiny().stream()).substr(0, 500))}, "Truncated", "cut.slc");
+  ExpectRefused({"inspect", Path(std::string(300, 'x'))}, "Io", "too long");
   ExpectRefused({"inspect", Write("cut.safetensors", FileBytes(tiny().hidden()).substr(0, 500))}, "Truncated");
 }
 

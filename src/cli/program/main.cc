@@ -6,6 +6,7 @@
 
 #include "cli/light_verbs.h"
 #include "cli/torch_library.h"
+#include "cli/verb.h"
 
 namespace {
 
@@ -59,8 +60,7 @@ int RunTorchVerb(int argc, char** argv) {
   setenv("OMP_WAIT_POLICY", "PASSIVE", /*overwrite=*/0);
   const auto run = sluice::LoadTorchVerbs();
   if (!run.ok()) {
-    fmt::print(stderr, "sluice {}: {}\n", argv[0], run.status().ToString());
-    return sluice::ExitCode(run.status().code());
+    return sluice::ReportStatus(run.status(), fmt::format("sluice {}", argv[0]), sluice::AsksForJson(argc, argv));
   }
   return (*run)(argc, argv);
 }
@@ -82,6 +82,7 @@ int main(int argc, char** argv) {
     const int code = verb.run == nullptr ? sluice::kNeedsTorch : verb.run(argc - 1, argv + 1);
     return code == sluice::kNeedsTorch ? RunTorchVerb(argc - 1, argv + 1) : code;
   }
-  fmt::print(stderr, "sluice: InvalidArgument: unknown verb '{}'; sluice --help lists the verbs\n", name);
-  return 2;
+  return sluice::ReportStatus(
+      sluice::InvalidArgument(fmt::format("unknown verb '{}'; sluice --help lists the verbs", name)), "sluice",
+      sluice::AsksForJson(argc, argv));
 }

@@ -50,12 +50,14 @@ int RunCertify(int argc, char** argv) {
   int threads = 0;
   bool no_embed = false;
   CLI::App& app = verb.app();
-  app.add_option("-m,--model", options.model, "Model folder (Hugging Face layout)")->required();
-  app.add_option("--codec", options.pack, "The pack")->required();
+  app.add_option("-m,--model", options.model, "Model folder (Hugging Face layout)")->type_name("DIR")->required();
+  app.add_option("--codec", options.pack, "The pack")->type_name("FILE")->required();
   app.add_option("--text", options.text.files, "UTF-8 text files to measure on; not what it was trained on")
+      ->type_name("FILE")
       ->required();
-  app.add_option("--last-words", options.last_words, "Passages, JSON lines {\"text\": ...}, whose last word is scored");
-  app.add_option("--out", out, "Also write the certificate as JSON");
+  app.add_option("--last-words", options.last_words, "Passages, JSON lines {\"text\": ...}, whose last word is scored")
+      ->type_name("FILE");
+  app.add_option("--out", out, "Also write the certificate as JSON")->type_name("FILE");
   app.add_flag("--no-embed", no_embed, "Leave the pack as it is");
   app.add_option("-c,--context", options.text.context, "Tokens of a window; 0: the model's context")
       ->check(CLI::Range(0, 1 << 20));

@@ -23,28 +23,35 @@ int RunEval(int argc, char** argv) {
   bool no_baselines = false;
   std::vector<std::filesystem::path> last_words;
   CLI::App& app = verb.app();
-  app.add_option("-m,--model", options.model, "Model folder (Hugging Face layout)")->required();
+  app.add_option("-m,--model", options.model, "Model folder (Hugging Face layout)")->type_name("DIR")->required();
   app.add_option("--codec", options.codec, "A trained codec's folder, or a name: fp16, int8, q80, zstd:3, ...")
+      ->type_name("CODEC")
       ->required();
-  CLI::Option* text = app.add_option("--text", options.text.files, "UTF-8 text files to measure on");
-  CLI::Option* words = app.add_option(
-      "--last-words", last_words, "Instead of --text: passages, JSON lines {\"text\": ...}, whose last word is scored");
-  app.add_option("--fit-text", options.fit_text.files, "Text that step:S and static:S are fitted on");
+  CLI::Option* text = app.add_option("--text", options.text.files, "UTF-8 text files to measure on")->type_name("FILE");
+  CLI::Option* words =
+      app.add_option("--last-words", last_words,
+                     "Instead of --text: passages, JSON lines {\"text\": ...}, whose last word is scored")
+          ->type_name("FILE");
+  app.add_option("--fit-text", options.fit_text.files, "Text that step:S and static:S are fitted on")
+      ->type_name("FILE");
   CLI::Option* chunks = app.add_option("--time-chunks", options.time_chunks,
                                        "Also time coding in chunks of these many tokens: 1,64,1024");
   chunks->delimiter(',')->check(CLI::Range(1, 1 << 20));
-  app.add_option("--point", options.point, "Operating point, for codecs that have several: 0 is the finest");
-  app.add_option("--cut", options.cut, "Layers before the cut; -1: the codec's, or the middle");
+  app.add_option("--point", options.point, "Operating point, for codecs that have several: 0 is the finest")
+      ->check(CLI::Range(0, 255));
+  app.add_option("--cut", options.cut, "Layers before the cut; -1: the codec's, or the middle")
+      ->check(CLI::Range(-1, kMostLayers));
   app.add_option("-c,--context", options.text.context, "Tokens of a window; 0: the model's context")
       ->check(CLI::Range(0, 1 << 20));
   app.add_option("--max-tokens", options.text.max_tokens, "Stop after about this many; 0: all")
       ->check(CLI::NonNegativeNumber);
   CLI::Option* batch = app.add_option("--batch", options.batch, "Windows in one frame")->check(CLI::Range(1, 4096));
   CLI::Option* reference =
-      app.add_option("--reference", options.reference, "A model to compare with: joint training's reference");
+      app.add_option("--reference", options.reference, "A model to compare with: joint training's reference")
+          ->type_name("DIR");
   app.add_flag("--no-baselines", no_baselines, "Do not also run other codecs on the same hidden states");
   app.add_flag("--drop-blank-lines", options.text.drop_blank_lines, "Leave out blank lines of the text");
-  CLI::Option* page = app.add_option("--html", html, "Also write a self-contained report page");
+  CLI::Option* page = app.add_option("--html", html, "Also write a self-contained report page")->type_name("FILE");
   app.add_option("-t,--threads", threads, "Threads; 0: all cores")->check(CLI::Range(0, 255));
   // Passages are scored one by one and give figures alone.
   for (CLI::Option* other : {text, chunks, batch, reference, page}) words->excludes(other);

@@ -15,9 +15,11 @@ int RunExport(int argc, char** argv) {
             "  sluice export --codec runs/a --out a.pack\n"
             "  sluice encode --codec a.pack --hidden states.npy --out states.slc\n");
   std::filesystem::path codec, out;
-  verb.app().add_option("--codec", codec, "Folder of the trained codec")->required();
-  verb.app().add_option("--out", out, "Pack to write")->required();
+  verb.app().add_option("--codec", codec, "Folder of the trained codec")->type_name("DIR")->required();
+  verb.app().add_option("--out", out, "Pack to write")->type_name("FILE")->required();
   return verb.Run(argc, argv, [&]() -> Status {
+    std::error_code error;
+    if (!std::filesystem::is_directory(codec, error)) return IoError(codec.string() + ": no such folder");
     if (!IsContextFolder(codec)) {
       return InvalidArgument(codec.string() + ": no codec of preset sluice or fast; the others need libtorch");
     }

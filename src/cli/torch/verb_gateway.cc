@@ -133,18 +133,19 @@ Status Run(GatewayVerbOptions options, Verb& verb) {
 }
 
 void AddModelOptions(CLI::App& app, GatewayVerbOptions& options) {
-  app.add_option("-m,--model", options.model, "Model folder (Hugging Face layout)")->required();
+  app.add_option("-m,--model", options.model, "Model folder (Hugging Face layout)")->type_name("DIR")->required();
   app.add_option("--listen", options.http.listen, "HOST:PORT; port 0: any; loopback only without keys and a token");
   app.add_option("--model-name", options.model_name, "What requests call the model; the folder's name when not given");
   app.add_option("--chat-template", options.chat_template, "plain, chatml, llama2, or auto: the model's own")
       ->check(CLI::IsMember({"auto", "plain", "chatml", "llama2"}));
-  app.add_option("--codec", options.codec,
-                 "Codec of the link, or of a cut in this process: a folder, a pack or a name");
+  app.add_option("--codec", options.codec, "Codec of the link, or of a cut in this process: a folder, a pack or a name")
+      ->type_name("CODEC");
   auto* connect = app.add_option("--connect", options.connect, "HOST:PORT of the node that has the next layers");
   auto* layers = app.add_option("--layers", options.layers, "Layers of this node, :K");
   connect->needs(layers);
   layers->needs(connect);
   app.add_option("--cut", options.cut, "Without --connect: layers before the cut; -1: the codec's, or the middle")
+      ->check(CLI::Range(-1, kMostLayers))
       ->excludes(connect);
   app.add_option("--require", options.require, "What the pack's certificate must say, like ppl<=1.03,top1>=0.97");
   app.add_option("--chunk", options.chunk, "Tokens of a prompt in one piece")->check(CLI::Range(1, 1 << 20));
@@ -164,14 +165,23 @@ void AddLimits(CLI::App& app, GatewayVerbOptions& options) {
   app.add_option("--max-prompt-tokens", http.limits.prompt_tokens, "Of all prompts of a request; 0: the context")
       ->group(group);
   app.add_option("--max-new-tokens", http.limits.new_tokens, "Of one answer; 0: the context")->group(group);
-  app.add_option("--session-seconds", http.limits.session_seconds, "For one answer")->group(group);
-  app.add_option("--request-seconds", http.patience.request_seconds, "For a client to send its request")->group(group);
-  app.add_option("--write-seconds", http.patience.write_seconds, "For a client to take a piece of its answer")
+  app.add_option("--session-seconds", http.limits.session_seconds, "For one answer")
+      ->check(CLI::PositiveNumber)
       ->group(group);
-  app.add_option("--drain-seconds", options.drain_seconds, "For running requests after SIGTERM")->group(group);
+  app.add_option("--request-seconds", http.patience.request_seconds, "For a client to send its request")
+      ->check(CLI::PositiveNumber)
+      ->group(group);
+  app.add_option("--write-seconds", http.patience.write_seconds, "For a client to take a piece of its answer")
+      ->check(CLI::PositiveNumber)
+      ->group(group);
+  app.add_option("--drain-seconds", options.drain_seconds, "For running requests after SIGTERM")
+      ->check(CLI::NonNegativeNumber)
+      ->group(group);
   app.add_option("--retry-seconds", options.retry_seconds, "Of trying again without progress after a node's fault")
+      ->check(CLI::NonNegativeNumber)
       ->group(group);
   app.add_option("--stall-seconds", options.stall_seconds, "Without an answer, until the link counts as dead")
+      ->check(CLI::PositiveNumber)
       ->group(group);
 }
 
@@ -191,7 +201,8 @@ int RunGateway(int argc, char** argv) {
   AddModelOptions(app, options);
   AddNetworkOptions(app, options.network);
   app.add_option("--api-token-file", options.api_token_file,
-                 "File with the secret that HTTP clients show; else the environment's SLUICE_API_TOKEN");
+                 "File with the secret that HTTP clients show; else the environment's SLUICE_API_TOKEN")
+      ->type_name("FILE");
   app.add_flag("--plain-http", options.plain_http, "No TLS for HTTP clients, although there are keys for the nodes");
   AddLimits(app, options);
   return verb.Run(argc, argv, [&]() -> Status {

@@ -77,11 +77,15 @@ void AddNetwork(CLI::App& app, GenerateVerbOptions& options) {
   automatic->group(group)->needs(connect)->excludes(ttft)->excludes(bits);
   ttft->excludes(bits);
   for (auto* option :
-       {app.add_option("--metrics-file", options.metrics_file, "Prometheus text, written at the end"),
+       {app.add_option("--metrics-file", options.metrics_file, "Prometheus text, written at the end")
+            ->type_name("FILE"),
         app.add_flag("--log-probabilities", options.log_probabilities, "Of every token, into the JSON result"),
-        app.add_option("--deadline-seconds", options.deadline_seconds, "For everything; 0: none"),
-        app.add_option("--retry-seconds", options.retry_seconds, "Of trying again without progress after a fault"),
-        app.add_option("--stall-seconds", options.stall_seconds, "Without an answer, until the link counts as dead")}) {
+        app.add_option("--deadline-seconds", options.deadline_seconds, "For everything; 0: none")
+            ->check(CLI::NonNegativeNumber),
+        app.add_option("--retry-seconds", options.retry_seconds, "Of trying again without progress after a fault")
+            ->check(CLI::NonNegativeNumber),
+        app.add_option("--stall-seconds", options.stall_seconds, "Without an answer, until the link counts as dead")
+            ->check(CLI::PositiveNumber)}) {
     option->group(group)->needs(connect);
   }
   AddNetworkOptions(app, options.network);
@@ -97,21 +101,28 @@ int RunGenerate(int argc, char** argv) {
   GenerateVerbOptions options;
   options.generate.sampling.temperature = 0.8;
   CLI::App& app = verb.app();
-  app.add_option("-m,--model", options.model, "Model folder (Hugging Face layout)")->required();
-  app.add_option("--codec", options.codec, "Cut the model and send its hidden states through this codec");
-  app.add_option("--cut", options.cut, "Layers before the cut; -1: the codec's, or the middle");
+  app.add_option("-m,--model", options.model, "Model folder (Hugging Face layout)")->type_name("DIR")->required();
+  app.add_option("--codec", options.codec, "Cut the model and send its hidden states through this codec")
+      ->type_name("CODEC");
+  app.add_option("--cut", options.cut, "Layers before the cut; -1: the codec's, or the middle")
+      ->check(CLI::Range(-1, kMostLayers));
   app.add_option("--require", options.require, "What the pack's certificate must say, like ppl<=1.03,top1>=0.97");
   auto* prompt = app.add_option("-p,--prompt", options.prompt, "Text to continue");
-  app.add_option("-f,--file", options.prompt_file, "File with the text to continue")->excludes(prompt);
+  app.add_option("-f,--file", options.prompt_file, "File with the text to continue")
+      ->type_name("FILE")
+      ->excludes(prompt);
   app.add_option("-n,--max-tokens", options.generate.max_new_tokens, "Most new tokens")->check(CLI::Range(1, 1 << 20));
   app.add_option("--temperature", options.generate.sampling.temperature, "0: always the likeliest token")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--top-k", options.generate.sampling.top_k, "Only the k likeliest; 0: all")
       ->check(CLI::NonNegativeNumber);
-  app.add_option("--top-p", options.generate.sampling.top_p, "Only the likeliest that hold this much probability");
+  app.add_option("--top-p", options.generate.sampling.top_p, "Only the likeliest that hold this much probability")
+      ->check(CLI::Range(0.0, 1.0));
   app.add_option("--seed", options.generate.sampling.seed, "Seed of the sampling");
-  app.add_option("--prompt-tokens", options.prompt_tokens, "Use only this many tokens of the prompt; 0: all");
-  app.add_option("--chunk", options.chunk, "Tokens of the prompt in one piece; 0: all here, 64 over a network");
+  app.add_option("--prompt-tokens", options.prompt_tokens, "Use only this many tokens of the prompt; 0: all")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--chunk", options.chunk, "Tokens of the prompt in one piece; 0: all here, 64 over a network")
+      ->check(CLI::NonNegativeNumber);
   app.add_option("-t,--threads", options.threads, "Threads; 0: all cores")->check(CLI::Range(0, 255));
   AddNetwork(app, options);
   return verb.Run(argc, argv, [&]() -> Status {

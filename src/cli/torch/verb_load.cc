@@ -219,9 +219,9 @@ int RunLoad(int argc, char** argv) {
       "with\n");
   LoadOptions options;
   CLI::App& app = verb.app();
-  app.add_option("-m,--model", options.model, "Model folder (Hugging Face layout)")->required();
+  app.add_option("-m,--model", options.model, "Model folder (Hugging Face layout)")->type_name("DIR")->required();
   app.add_option("--layers", options.layers, "Layers of this node, :K")->required();
-  app.add_option("--codec", options.codec, "Codec of the link")->required();
+  app.add_option("--codec", options.codec, "Codec of the link")->type_name("CODEC")->required();
   app.add_option("--connect", options.connect, "HOST:PORT of the next node; without it both halves run here");
   app.add_option("--sessions", options.sessions, "Sessions at once")->check(CLI::Range(1, 4096));
   app.add_option("--seconds", options.seconds, "For how long new requests are begun")->check(CLI::Range(0.1, 86400.0));

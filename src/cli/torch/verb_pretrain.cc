@@ -17,8 +17,10 @@ int RunPretrain(int argc, char** argv) {
   MachineOptions machine;
   bool half = false;
   CLI::App& app = verb.app();
-  app.add_option("--text", options.text, "UTF-8 text files")->required();
-  app.add_option("--out", options.out, "Folder of the model (Hugging Face layout); the run is in its run/")->required();
+  app.add_option("--text", options.text, "UTF-8 text files")->type_name("FILE")->required();
+  app.add_option("--out", options.out, "Folder of the model (Hugging Face layout); the run is in its run/")
+      ->type_name("DIR")
+      ->required();
   app.add_option("--layers", options.layers, "Transformer layers")->check(CLI::Range(1, 1024));
   app.add_option("--width", options.width, "Width of the hidden state, d")->check(CLI::Range(1, 65536));
   app.add_option("--heads", options.heads, "Attention heads")->check(CLI::Range(1, 1024));

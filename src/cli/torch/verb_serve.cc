@@ -39,17 +39,28 @@ void AddLimits(CLI::App& app, ServeOptions& options) {
   WireLimits& limits = options.node.limits;
   const std::string group = "Limits";
   app.add_option("--sessions", limits.sessions, "Most sessions at once")->check(CLI::Range(1, 4096))->group(group);
-  app.add_option("--memory-mib", options.memory_mib, "Memory for keys and values of all sessions")->group(group);
+  app.add_option("--memory-mib", options.memory_mib, "Memory for keys and values of all sessions")
+      ->check(CLI::Range(1, 1 << 30))
+      ->group(group);
   app.add_option("--max-positions", limits.positions, "Most positions of a session; 0: the context")->group(group);
   app.add_option("--max-chunk", limits.chunk_tokens, "Most tokens in one frame")
       ->check(CLI::Range(1, 1 << 20))
       ->group(group);
   app.add_option("--window", limits.window, "Frames of a session in flight")->check(CLI::Range(1, 64))->group(group);
-  app.add_option("--handshake-seconds", limits.handshake_seconds, "To connect and say Hello")->group(group);
-  app.add_option("--idle-seconds", limits.idle_seconds, "Between the frames of a session")->group(group);
-  app.add_option("--session-seconds", limits.session_seconds, "For a whole session")->group(group);
-  app.add_option("--drain-seconds", options.drain_seconds, "For running sessions after SIGTERM")->group(group);
+  app.add_option("--handshake-seconds", limits.handshake_seconds, "To connect and say Hello")
+      ->check(CLI::PositiveNumber)
+      ->group(group);
+  app.add_option("--idle-seconds", limits.idle_seconds, "Between the frames of a session")
+      ->check(CLI::PositiveNumber)
+      ->group(group);
+  app.add_option("--session-seconds", limits.session_seconds, "For a whole session")
+      ->check(CLI::PositiveNumber)
+      ->group(group);
+  app.add_option("--drain-seconds", options.drain_seconds, "For running sessions after SIGTERM")
+      ->check(CLI::NonNegativeNumber)
+      ->group(group);
   app.add_option("--stall-seconds", options.node.patience.stall_seconds, "For an answer of the next node")
+      ->check(CLI::PositiveNumber)
       ->group(group);
 }
 
@@ -119,16 +130,19 @@ int RunServe(int argc, char** argv) {
   options.node.listen = "127.0.0.1:7070";
   options.network.log_level = "info";
   CLI::App& app = verb.app();
-  app.add_option("-m,--model", options.model, "Model folder (Hugging Face layout)")->required();
+  app.add_option("-m,--model", options.model, "Model folder (Hugging Face layout)")->type_name("DIR")->required();
   app.add_option("--layers", options.layers, "Layers of this node: I:J without J, or I: to the end")->required();
   app.add_option("--codec", options.codecs,
                  "Codecs of the link that comes in, among which a head may choose: folders, packs or names")
+      ->type_name("CODEC")
       ->delimiter(',')
       ->required();
   app.add_option("--listen", options.node.listen, "HOST:PORT; port 0: any; without keys loopback only");
   app.add_option("--next", options.node.next, "HOST:PORT of the node behind this one");
-  app.add_option("--next-codec", options.next_codec, "Codec of the link to it; the same as --codec when not given");
-  app.add_option("--metrics-file", options.metrics, "Prometheus text, written every 5 s and at the end");
+  app.add_option("--next-codec", options.next_codec, "Codec of the link to it; the same as --codec when not given")
+      ->type_name("CODEC");
+  app.add_option("--metrics-file", options.metrics, "Prometheus text, written every 5 s and at the end")
+      ->type_name("FILE");
   app.add_option("-t,--threads", options.threads, "Threads; 0: all cores")->check(CLI::Range(0, 255));
   AddNetworkOptions(app, options.network);
   AddLimits(app, options);

@@ -29,9 +29,9 @@ int RunTrain(int argc, char** argv) {
   bool no_reference = false;
   std::filesystem::path html;
   CLI::App& app = verb.app();
-  app.add_option("-m,--model", options.model, "Model folder (Hugging Face layout)")->required();
-  app.add_option("--text", options.text, "UTF-8 text files to train on")->required();
-  app.add_option("--out", options.out, "Folder of the codec and its run")->required();
+  app.add_option("-m,--model", options.model, "Model folder (Hugging Face layout)")->type_name("DIR")->required();
+  app.add_option("--text", options.text, "UTF-8 text files to train on")->type_name("FILE")->required();
+  app.add_option("--out", options.out, "Folder of the codec and its run")->type_name("DIR")->required();
   app.add_option("--preset", options.preset, "Codec preset")
       ->check(CLI::IsMember({"paper", "paper+", "fourier", "direct", "sluice", "fast"}));
   app.add_option("--set", options.switches, "Switch of the preset, name=value; may be repeated")
@@ -39,10 +39,11 @@ int RunTrain(int argc, char** argv) {
   app.add_option("--side", options.side,
                  "What the decoder knows beside the stream (sluice, fast): none, or the token ids")
       ->check(CLI::IsMember({"none", "tokens"}));
-  app.add_option("--cut", options.cut, "Layers before the cut; -1: the middle");
+  app.add_option("--cut", options.cut, "Layers before the cut; -1: the middle")->check(CLI::Range(-1, kMostLayers));
   app.add_option("--mode", mode, "frozen: the model stays as it is; joint: it is trained along")
       ->check(CLI::IsMember({"frozen", "joint"}));
-  app.add_option("--lambda", options.lambda, "Weight of one bit a token, in units of the distortion");
+  app.add_option("--lambda", options.lambda, "Weight of one bit a token, in units of the distortion")
+      ->check(CLI::NonNegativeNumber);
   app.add_option("--distortion", distortion,
                  "kl to the uncut model, ce of the text, mse of the hidden state; auto: kl frozen, ce joint")
       ->check(CLI::IsMember({"auto", "kl", "ce", "mse"}));
@@ -57,7 +58,7 @@ int RunTrain(int argc, char** argv) {
                  "Joint: the backbone's learning rate over the codec's")
       ->check(CLI::PositiveNumber);
   app.add_flag("--no-reference", no_reference, "Joint: do not also train the backbone alone for comparison");
-  app.add_option("--html", html, "Also write a self-contained page with the training curves");
+  app.add_option("--html", html, "Also write a self-contained page with the training curves")->type_name("FILE");
   AddLoopOptions(app, options.loop);
   AddMachineOptions(app, machine);
   return verb.Run(argc, argv, [&]() -> Status {

@@ -73,18 +73,6 @@ TEST_P(BackboneTest, MatchesFullRunStepByStepWithCache) {
             GetParam().layers * 2 * 2 * GetParam().kv_heads * GetParam().context * GetParam().head_dim * 4);
 }
 
-TEST_P(BackboneTest, MatchesAfterRollingBack) {
-  const torch::Tensor tokens = RandomTokens(GetParam(), 1, 20);
-  KvCache cache(GetParam(), 1), straight(GetParam(), 1);
-  model_->Logits(tokens.narrow(1, 0, 10), &cache);
-  model_->Logits(RandomTokens(GetParam(), 1, 6, 99), &cache);
-  cache.Truncate(10);
-  EXPECT_EQ(cache.length(), 10);
-  model_->Logits(tokens.narrow(1, 0, 10), &straight);
-  EXPECT_TRUE(torch::equal(model_->Logits(tokens.narrow(1, 10, 10), &cache),
-                           model_->Logits(tokens.narrow(1, 10, 10), &straight)));
-}
-
 TEST_P(BackboneTest, MatchesEachRowOfABatchAlone) {
   const torch::Tensor tokens = RandomTokens(GetParam(), 5, 21);
   const torch::Tensor together = model_->Logits(tokens);

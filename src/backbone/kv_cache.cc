@@ -39,12 +39,6 @@ int64_t KvCache::bytes() const {
   return sum;
 }
 
-void KvCache::Truncate(int64_t length) {
-  length = std::max<int64_t>(length, 0);
-  embedded_ = std::min(embedded_, length);
-  for (Layer& layer : layers_) layer.length = std::min(layer.length, length);
-}
-
 std::pair<torch::Tensor, torch::Tensor> KvCache::Append(int64_t layer_index, const torch::Tensor& key,
                                                         const torch::Tensor& value) {
   Layer& layer = layers_.at(static_cast<size_t>(layer_index));

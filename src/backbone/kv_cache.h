@@ -33,9 +33,6 @@ class KvCache {
   /// Memory held, in bytes.
   int64_t bytes() const;
 
-  /// Forgets every position from `length` on, in all layers: rolls back rejected or speculative tokens. 0 empties it.
-  void Truncate(int64_t length);
-
   /// Appends the rows of new positions to `layer` and returns all keys and values of it so far, without a copy.
   /// Data: key, value [batch, kv_heads, T, head_dim] -> two views [batch, kv_heads, length + T, head_dim].
   /// Errors: throws StatusException when the capacity is exceeded or a gradient would be needed.

@@ -42,10 +42,12 @@ uint64_t ChunkTokens(uint32_t asked, uint32_t width) {
 // What was packed of a mapped file need not stay in memory.
 using Forget = std::function<void(const uint8_t* end)>;
 
-Result<ArchiveStats> PackTensor(const TensorView& tensor, const std::filesystem::path& out, const PackOptions& options,
-                                const Forget& forget) {
+Result<ArchiveStats> PackTensor(const TensorView& tensor, const std::filesystem::path& in,
+                                const std::filesystem::path& out, const PackOptions& options, const Forget& forget) {
   SLUICE_RETURN_IF_ERROR(CheckFidelity(options.fidelity));
-  SLUICE_ASSIGN_OR_RETURN(const TensorShape shape, ShapeOf(tensor));
+  const Result<TensorShape> checked = ShapeOf(tensor);
+  if (!checked.ok()) return checked.status().WithContext(in.string());
+  const TensorShape shape = *checked;
   const ArchiveHeader header{tensor.dtype, static_cast<uint8_t>(options.fidelity.kind), shape.width, shape.row_tokens,
                              options.fidelity.kind == Fidelity::kLossless ? 0 : options.fidelity.bound};
   std::error_code unknown;
@@ -113,7 +115,7 @@ Result<ArchiveStats> PackHidden(const std::filesystem::path& in, std::string_vie
     SLUICE_ASSIGN_OR_RETURN(const SafetensorsFile file, SafetensorsFile::Open(in));
     const Result<TensorView> view = ChooseHidden(file, tensor);
     if (!view.ok()) return view.status().WithContext(in.string());
-    return PackTensor(*view, out, options, [&file](const uint8_t* end) { file.ForgetBefore(end); });
+    return PackTensor(*view, in, out, options, [&file](const uint8_t* end) { file.ForgetBefore(end); });
   }
   if (in.extension() != ".npy" || !tensor.empty()) {
     return InvalidArgument(
@@ -122,7 +124,7 @@ Result<ArchiveStats> PackHidden(const std::filesystem::path& in, std::string_vie
   SLUICE_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(in));
   const Result<TensorView> view = ParseNpy(file.bytes());
   if (!view.ok()) return view.status().WithContext(in.string());
-  return PackTensor(*view, out, options,
+  return PackTensor(*view, in, out, options,
                     [&file](const uint8_t* end) { file.ForgetBefore(static_cast<size_t>(end - file.bytes().data())); });
 }
 

@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/file.h"
 #include "text/utf8.h"
@@ -80,28 +79,6 @@ Result<std::vector<TokenWindow>> LoadWindows(const Tokenizer& tokenizer, std::sp
   SLUICE_ASSIGN_OR_RETURN(const std::string text, ReadText(files, options));
   SLUICE_ASSIGN_OR_RETURN(const std::vector<int32_t> ids, tokenizer.Encode(text, progress));
   return CutWindows(ids, tokenizer.bos(), context, drop_short);
-}
-
-Result<CorpusSplit> SplitValidation(std::span<const TokenWindow> windows) {
-  if (windows.size() < 2) {
-    return InvalidArgument(fmt::format("{} held-out windows, expected at least 2 to halve", windows.size()));
-  }
-  const size_t half = windows.size() / 2;
-  return CorpusSplit{{}, windows.first(half), windows.subspan(half)};
-}
-
-Result<CorpusSplit> SplitCorpus(std::span<const TokenWindow> windows, double validation_share) {
-  if (!(validation_share > 0 && validation_share < 1)) {
-    return InvalidArgument(fmt::format("validation share {}, expected between 0 and 1", validation_share));
-  }
-  if (windows.size() < 3) {
-    return InvalidArgument(fmt::format("{} windows, expected at least 3 to split", windows.size()));
-  }
-  const auto wanted = static_cast<size_t>(std::llround(static_cast<double>(windows.size()) * validation_share));
-  const size_t held_out = std::clamp<size_t>(wanted, 2, windows.size() - 1);
-  SLUICE_ASSIGN_OR_RETURN(CorpusSplit split, SplitValidation(windows.last(held_out)));
-  split.train = windows.first(windows.size() - held_out);
-  return split;
 }
 
 }  // namespace sluice

@@ -47,21 +47,6 @@ Result<std::vector<TokenWindow>> LoadWindows(const Tokenizer& tokenizer, std::sp
                                              int32_t context, const CorpusOptions& options = {},
                                              bool drop_short = false, const EncodeProgress& progress = {});
 
-/// Parts of a corpus by purpose: views into the caller's windows.
-struct CorpusSplit {
-  std::span<const TokenWindow> train;   ///< For the gradient.
-  std::span<const TokenWindow> select;  ///< First half of the validation part: for every choice.
-  std::span<const TokenWindow> report;  ///< Second half: for the published figures and nothing else.
-};
-
-/// Splits held-out windows into `select` and `report`; `train` is empty.
-/// Errors: InvalidArgument for fewer than two windows.
-Result<CorpusSplit> SplitValidation(std::span<const TokenWindow> windows);
-
-/// Splits one corpus: the last `validation_share` of the windows (two at least) is held out and halved.
-/// Range: 0 < validation_share < 1. Errors: InvalidArgument outside of it, or for fewer than three windows.
-Result<CorpusSplit> SplitCorpus(std::span<const TokenWindow> windows, double validation_share);
-
 }  // namespace sluice
 
 #endif  // SLUICE_TEXT_CORPUS_H_

@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -82,24 +81,6 @@ TEST_F(CorpusTest, MatchesWindowsOfFiles) {
   ASSERT_TRUE(tokenizer.ok());
   const std::vector<fs::path> files = {Write("a.txt", "one two\n"), Write("b.txt", "Two three\n")};
   EXPECT_EQ(*LoadWindows(**tokenizer, files, 4), (Windows{{1, 2, 3, 3}, {1, 0}}));
-}
-
-TEST_F(CorpusTest, MatchesSplit) {
-  const Windows windows = {{0}, {1}, {2}, {3}, {4}, {5}, {6}, {7}, {8}, {9}};
-  const CorpusSplit split = *SplitCorpus(windows, 0.3);
-  EXPECT_EQ(split.train.size(), 7u);
-  EXPECT_EQ(split.select.front(), TokenWindow{7});
-  EXPECT_EQ(split.select.size() + split.report.size(), 3u);
-  EXPECT_EQ(split.report.back(), TokenWindow{9});
-  EXPECT_EQ(SplitCorpus(windows, 0.001)->train.size(), 8u);
-  EXPECT_EQ(SplitCorpus(windows, 0.999)->train.size(), 1u);
-  EXPECT_EQ(SplitValidation(windows)->report.size(), 5u);
-  for (const double share : {0.0, 1.0, -1.0, std::nan("")}) {
-    EXPECT_EQ(SplitCorpus(windows, share).status().code(), StatusCode::kInvalidArgument);
-  }
-  const Windows two = {{0}, {1}};
-  EXPECT_EQ(SplitCorpus(two, 0.5).status().code(), StatusCode::kInvalidArgument);
-  EXPECT_EQ(SplitValidation(std::span(two).first(1)).status().code(), StatusCode::kInvalidArgument);
 }
 
 }  // namespace

@@ -18,7 +18,8 @@ uint64_t Below(std::mt19937_64& random, uint64_t limit) {
 Result<BatchDealer> BatchDealer::Create(std::vector<int32_t> tokens, std::optional<int32_t> bos, int64_t context,
                                         uint64_t seed) {
   const int64_t payload = context - (bos.has_value() ? 1 : 0);
-  if (payload < 1 || static_cast<int64_t>(tokens.size()) < payload) {
+  if (payload < 1) return InvalidArgument(fmt::format("windows of {} tokens have room for no text", context));
+  if (static_cast<int64_t>(tokens.size()) < payload) {
     return InvalidArgument(fmt::format("the text has {} tokens, fewer than one window of {}", tokens.size(), payload));
   }
   return BatchDealer(std::move(tokens), bos, context, seed);

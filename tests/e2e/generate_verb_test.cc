@@ -3,6 +3,8 @@
 namespace sluice {
 namespace {
 
+const std::filesystem::path kModels = std::filesystem::path(SLUICE_SOURCE_DIR) / "models";
+
 class GenerateVerbTest : public ProgramTest {
  protected:
   nlohmann::json Generated(const Arguments& more) const {
@@ -49,10 +51,28 @@ TEST_F(GenerateVerbTest, MatchesItselfWithTheSameSeed) {
   EXPECT_NE(with_seed("8"), first);
 }
 
+// PACK@0 is at the pack's own cut, as PACK is, and not in the middle of the model.
+TEST_F(GenerateVerbTest, Regresses_OperatingPointKeepsTheCutOfItsPack) {
+  const std::string pack = Path("c.pack");
+  ASSERT_TRUE(Succeeded(Sluice({"encode", "--model", kModels / "default", "--cut", "2", "--codec", "fp32", "--text",
+                                Write("part.txt", FileBytes(kModels / "text/shakespeare-report.txt").substr(0, 1500)),
+                                "--out", Path("h.slc")})));
+  ASSERT_TRUE(Succeeded(Sluice({"decode", "--in", Path("h.slc"), "--out", Path("h.npy")})));
+  ASSERT_TRUE(
+      Succeeded(Sluice({"fit-static", "--hidden", Path("h.npy"), "--step", "0.05", "--cut", "2", "--out", pack})));
+  const auto ids = [&](const std::string& codec) {
+    const Outcome outcome = Sluice({"generate", "--model", kModels / "default", "-p", "ROMEO:", "-n", "4",
+                                    "--temperature", "0", "--codec", codec, "--json"});
+    EXPECT_TRUE(Succeeded(outcome));
+    return outcome.Json()["ids"];
+  };
+  EXPECT_EQ(ids(pack + "@0"), ids(pack));
+}
+
 TEST_F(GenerateVerbTest, RejectsWhatItCannotContinue) {
-  const std::filesystem::path models = std::filesystem::path(SLUICE_SOURCE_DIR) / "models";
-  const Arguments certified = {
-      "generate", "--model", models / "default", "-p", "ROMEO:", "-n", "2", "--codec", models / "default-sluice.pack"};
+  const Arguments certified = {"generate", "--model", kModels / "default",
+                               "-p",       "ROMEO:",  "-n",
+                               "2",        "--codec", kModels / "default-sluice.pack"};
   const auto requiring = [&](const char* what) {
     Arguments arguments = certified;
     arguments.insert(arguments.end(), {"--require", what});

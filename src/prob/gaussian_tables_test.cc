@@ -93,6 +93,19 @@ TEST(ScaleGridTest, MatchesTheNearestScaleInTheLogDomain) {
   EXPECT_EQ(ScaleIndex(std::numeric_limits<float>::infinity()), kScaleCodes - 1);
 }
 
+TEST(ScaleGridTest, MatchesTheBoundariesToTheLastFloat) {
+  for (int i = 0; i + 1 < kScaleCodes; ++i) {
+    const double product = static_cast<double>(ScaleQ32(i)) * static_cast<double>(ScaleQ32(i + 1));
+    const auto boundary = static_cast<float>(std::sqrt(product) * 0x1p-32);
+    EXPECT_EQ(ScaleIndex(boundary), i + 1);
+    EXPECT_EQ(ScaleIndex(std::nextafter(boundary, 0.0F)), i);
+  }
+  EXPECT_EQ(ScaleIndex(0), 0);
+  EXPECT_EQ(ScaleIndex(std::numeric_limits<float>::denorm_min()), 0);
+  EXPECT_EQ(ScaleIndex(std::numeric_limits<float>::max()), kScaleCodes - 1);
+  EXPECT_EQ(ScaleIndex(-std::numeric_limits<float>::infinity()), 0);
+}
+
 TEST(ScaleGridTest, MatchesRoutesToTheScaleThatRemains) {
   for (int i = 0; i < kScaleCodes; ++i) {
     const ScaleRoute route = RouteOfScale(i);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -15,11 +16,17 @@ using uint128 = unsigned __int128;
 constexpr uint64_t kFirstQ44 = 1935140464886;         // 0.11 * 2^44
 constexpr uint64_t kRatioQ62 = 4991013400188894872u;  // (16 / 0.11)^(1 / 63) * 2^62
 
-constexpr int kFirstStep = 128;  // of the search for an index: the largest power of two below kScaleCodes
+// Floats that share exponent and four bits of mantissa are a bucket: at most a sixteenth apart, less than neighbours of
+// the grid are, so one boundary at most runs through it.
+constexpr int kBucketShift = 19;
+constexpr float kLeastScale = 0x1p-4F, kMostScale = 0x1p12F;  // all boundaries lie between
+constexpr uint32_t kFirstBucket = std::bit_cast<uint32_t>(kLeastScale) >> kBucketShift;
+constexpr uint32_t kBuckets = (std::bit_cast<uint32_t>(kMostScale) >> kBucketShift) - kFirstBucket + 1;
 
 struct Grid {
   std::array<uint64_t, kScaleCodes> q32;
-  std::array<float, 2 * kFirstStep - 1> boundary;  // beyond the last: infinity
+  std::array<float, kScaleCodes> boundary;  // beyond the last: infinity
+  std::array<uint8_t, kBuckets> first;      // index of the least float of a bucket
   std::array<ScaleRoute, kScaleCodes> route;
 };
 
@@ -48,6 +55,11 @@ Grid MakeGrid() {
       grid.boundary[i - 1] = static_cast<float>(std::sqrt(product) * 0x1p-32);
     }
   }
+  uint8_t index = 0;
+  for (uint32_t bucket = 0; bucket < kBuckets; ++bucket) {
+    while (grid.boundary[index] <= std::bit_cast<float>((bucket + kFirstBucket) << kBucketShift)) ++index;
+    grid.first[bucket] = index;
+  }
   return grid;
 }
 
@@ -65,12 +77,11 @@ uint64_t ScaleQ32(int index) { return TheGrid().q32[InRange(index)]; }
 float ScaleValue(int index) { return static_cast<float>(static_cast<double>(ScaleQ32(index)) * 0x1p-32); }
 
 int ScaleIndex(float sigma) {
-  const auto& boundary = TheGrid().boundary;
-  const float bounded = std::min(sigma, std::numeric_limits<float>::max());
-  // No branch: which half a scale is in is what a processor cannot foresee.
-  size_t index = 0;
-  for (size_t step = kFirstStep; step > 0; step /= 2) index += boundary[index + step - 1] <= bounded ? step : 0;
-  return static_cast<int>(index);
+  const Grid& grid = TheGrid();
+  // NaN compares as false, and so becomes the least.
+  const float bounded = std::min(sigma > kLeastScale ? sigma : kLeastScale, kMostScale);
+  const int index = grid.first[(std::bit_cast<uint32_t>(bounded) >> kBucketShift) - kFirstBucket];
+  return index + (grid.boundary[index] <= bounded ? 1 : 0);
 }
 
 ScaleRoute RouteOfScale(int index) { return TheGrid().route[InRange(index)]; }

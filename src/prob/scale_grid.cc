@@ -19,9 +19,9 @@ constexpr uint64_t kRatioQ62 = 4991013400188894872u;  // (16 / 0.11)^(1 / 63) * 
 // Floats that share exponent and four bits of mantissa are a bucket: at most a sixteenth apart, less than neighbours of
 // the grid are, so one boundary at most runs through it.
 constexpr int kBucketShift = 19;
-constexpr float kLeastScale = 0x1p-4F, kMostScale = 0x1p12F;  // all boundaries lie between
-constexpr uint32_t kFirstBucket = std::bit_cast<uint32_t>(kLeastScale) >> kBucketShift;
-constexpr uint32_t kBuckets = (std::bit_cast<uint32_t>(kMostScale) >> kBucketShift) - kFirstBucket + 1;
+constexpr float kBelowGrid = 0x1p-4F, kBeyondGrid = 0x1p12F;  // all boundaries lie between
+constexpr uint32_t kFirstBucket = std::bit_cast<uint32_t>(kBelowGrid) >> kBucketShift;
+constexpr uint32_t kBuckets = (std::bit_cast<uint32_t>(kBeyondGrid) >> kBucketShift) - kFirstBucket + 1;
 
 struct Grid {
   std::array<uint64_t, kScaleCodes> q32;
@@ -79,7 +79,7 @@ float ScaleValue(int index) { return static_cast<float>(static_cast<double>(Scal
 int ScaleIndex(float sigma) {
   const Grid& grid = TheGrid();
   // NaN compares as false, and so becomes the least.
-  const float bounded = std::min(sigma > kLeastScale ? sigma : kLeastScale, kMostScale);
+  const float bounded = std::min(sigma > kBelowGrid ? sigma : kBelowGrid, kBeyondGrid);
   const int index = grid.first[(std::bit_cast<uint32_t>(bounded) >> kBucketShift) - kFirstBucket];
   return index + (grid.boundary[index] <= bounded ? 1 : 0);
 }

@@ -91,6 +91,7 @@ int Verb::Run(int argc, char** argv, const std::function<Status()>& work) {
                         "sluice " + name_, AsksForJson(argc, argv));
   }
   if (quiet()) ProgressBar::Silence();
+  const auto report = [&](const Status& status) { return ReportStatus(status, "sluice " + name_, json_ && !printed_); };
   try {
     Status status = CheckFinite(app_);
     if (status.ok()) status = CheckOutputs(app_);
@@ -98,11 +99,11 @@ int Verb::Run(int argc, char** argv, const std::function<Status()>& work) {
     if (status.ok() && (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)) {
       status = IoError("standard output cannot be written");
     }
-    return ReportStatus(status, "sluice " + name_, json_ && !printed_);
+    return report(status);
   } catch (const std::filesystem::filesystem_error& error) {
-    return ReportStatus(IoError(error.what()), "sluice " + name_, json_);
+    return report(IoError(error.what()));
   } catch (const std::exception& error) {
-    return ReportStatus(Internal(error.what()), "sluice " + name_, json_);
+    return report(Internal(error.what()));
   }
 }
 

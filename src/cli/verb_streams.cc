@@ -11,7 +11,7 @@
 namespace sluice {
 namespace {
 
-// What the closed loop keeps over 1,024 tokens (docs/numerics.md).
+// What the closed loop keeps over 1,024 tokens (docs/codec.md).
 constexpr double kTargetTolerance = 1.05;
 
 Result<HiddenStreamStats> Encode(const EncodeOptions& options, PointVerdicts verdicts) {

@@ -17,6 +17,10 @@ namespace {
 // Options that name what a verb writes. Every other option of type FILE, DIR or CODEC names what it reads.
 constexpr std::string_view kOutputs[] = {"--out", "--ids-out", "--html", "--csv", "--metrics-file"};
 
+void PrintJson(const nlohmann::ordered_json& json) {
+  fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+}
+
 // CLI11 appends the checks of an option to its type: "FLOAT:POSITIVE".
 std::string TypeOf(const CLI::Option& option) {
   const std::string type = option.get_type_name();
@@ -110,7 +114,7 @@ int Verb::Run(int argc, char** argv, const std::function<Status()>& work) {
 void Verb::Print(const nlohmann::ordered_json& result, std::string_view text) {
   printed_ = true;
   if (json_) {
-    fmt::print("{}\n", result.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    PrintJson(result);
   } else {
     fmt::print("{}", text);
   }
@@ -120,9 +124,7 @@ int ReportStatus(const Status& status, std::string_view command, bool json) {
   if (status.ok()) return 0;
   fmt::print(stderr, "{}: {}\n", command, status.ToString());
   if (json) {
-    const nlohmann::ordered_json error = {{"code", StatusCodeName(status.code())}, {"message", status.message()}};
-    fmt::print("{}\n",
-               nlohmann::ordered_json{{"error", error}}.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    PrintJson({{"error", {{"code", StatusCodeName(status.code())}, {"message", status.message()}}}});
   }
   return ExitCode(status.code());
 }

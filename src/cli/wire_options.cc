@@ -1,5 +1,7 @@
 #include "cli/wire_options.h"
 
+#include <utility>
+
 namespace sluice {
 
 void AddNetworkOptions(CLI::App& app, NetworkOptions& options) {
@@ -14,6 +16,11 @@ void AddNetworkOptions(CLI::App& app, NetworkOptions& options) {
   app.add_option("--log", options.log_level, "Least level that is logged")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
   app.add_flag("--log-json", options.log_json, "Log lines as JSON");
+}
+
+CLI::Option* AddSeconds(CLI::App& app, const std::string& name, double& seconds, const std::string& description,
+                        CLI::Validator range) {
+  return app.add_option(name, seconds, description)->check(std::move(range));
 }
 
 }  // namespace sluice

@@ -18,6 +18,10 @@ struct NetworkOptions {
 };
 void AddNetworkOptions(CLI::App& app, NetworkOptions& options);
 
+/// An option that is a time limit. `range`: CLI::NonNegativeNumber where 0 has a meaning.
+CLI::Option* AddSeconds(CLI::App& app, const std::string& name, double& seconds, const std::string& description,
+                        CLI::Validator range = CLI::PositiveNumber);
+
 }  // namespace sluice
 
 #endif  // SLUICE_CLI_WIRE_OPTIONS_H_

@@ -80,8 +80,9 @@ Result<ArchiveWriter> ArchiveWriter::Create(const std::filesystem::path& path, c
   ArchiveWriter writer(fd, header, path);
   const Status written = writer.Emit(bytes);
   if (written.ok()) return writer;
-  // Without a header it is no archive, and --append could do nothing with it.
-  ::unlink(path.c_str());
+  // Without a header it is no archive, and --append could do nothing with it. A device stays what it is.
+  std::error_code unknown;
+  if (std::filesystem::is_regular_file(std::filesystem::symlink_status(path, unknown))) ::unlink(path.c_str());
   return written;
 }
 

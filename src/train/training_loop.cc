@@ -16,6 +16,12 @@ namespace {
 
 constexpr const char* kCheckpointFile = "checkpoint.safetensors";
 
+// What cannot be looked at is not there; writing says why.
+bool IsThere(const std::filesystem::path& path) {
+  std::error_code unknown;
+  return std::filesystem::exists(path, unknown);
+}
+
 // What the loop divides by or counts up to.
 Status CheckOptions(const LoopOptions& options) {
   const std::pair<const char*, int64_t> counts[] = {{"steps", options.steps},
@@ -168,18 +174,16 @@ class Loop {
 }  // namespace
 
 Result<bool> ContinuesRun(const LoopOptions& options, const std::filesystem::path& folder) {
-  std::error_code unknown;  // what cannot be looked at is not there; writing says why
-  if (!std::filesystem::exists(folder / kCheckpointFile, unknown)) return false;
+  if (!IsThere(folder / kCheckpointFile)) return false;
   if (options.resume) return true;
   return InvalidArgument(
       fmt::format("{} already holds a run; continue it with --resume or choose another folder", folder.string()));
 }
 
 Status CheckNothingReplaced(const std::filesystem::path& folder, std::span<const std::filesystem::path> results) {
-  std::error_code unknown;
-  if (std::filesystem::exists(folder / kCheckpointFile, unknown)) return OkStatus();
+  if (IsThere(folder / kCheckpointFile)) return OkStatus();
   for (const std::filesystem::path& result : results) {
-    if (!std::filesystem::exists(result, unknown)) continue;
+    if (!IsThere(result)) continue;
     return InvalidArgument(
         fmt::format("{} is already there, and no checkpoint in {} to go on from; choose another folder",
                     result.string(), folder.string()));

@@ -1,6 +1,7 @@
 // Output that cannot be written: a message, exit code 7, and not a byte left.
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include <fstream>
 
@@ -134,6 +135,15 @@ TEST_F(BadOutputTest, Regresses_FullDiskLeavesNoEmptyArchive) {
   if (!disk.mounted()) GTEST_SKIP() << "no right to mount a small file system";
   std::ofstream(Path("disk") / "filler") << std::string(1 << 17, 'x');
   ExpectRefused({"pack-hidden", tiny().hidden(), "--out", Path("disk") / "a.sla", "--quiet"}, "Io", "a.sla");
+}
+
+// A device of its own, of the kind of /dev/full: what cannot be written to is not removed.
+TEST_F(BadOutputTest, Regresses_FullDeviceStaysADevice) {
+  constexpr unsigned kMemory = 1, kFull = 7;
+  const fs::path device = Path("full");
+  if (mknod(device.c_str(), S_IFCHR | 0600, makedev(kMemory, kFull)) != 0) GTEST_SKIP() << "no right to make a device";
+  EXPECT_TRUE(Refused(Sluice({"pack-hidden", tiny().hidden(), "--out", device, "--quiet"}), "Io", "full"));
+  EXPECT_TRUE(fs::is_character_file(fs::symlink_status(device)));
 }
 
 }  // namespace

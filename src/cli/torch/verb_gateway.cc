@@ -165,23 +165,17 @@ void AddLimits(CLI::App& app, GatewayVerbOptions& options) {
   app.add_option("--max-prompt-tokens", http.limits.prompt_tokens, "Of all prompts of a request; 0: the context")
       ->group(group);
   app.add_option("--max-new-tokens", http.limits.new_tokens, "Of one answer; 0: the context")->group(group);
-  app.add_option("--session-seconds", http.limits.session_seconds, "For one answer")
-      ->check(CLI::PositiveNumber)
+  AddSeconds(app, "--session-seconds", http.limits.session_seconds, "For one answer")->group(group);
+  AddSeconds(app, "--request-seconds", http.patience.request_seconds, "For a client to send its request")->group(group);
+  AddSeconds(app, "--write-seconds", http.patience.write_seconds, "For a client to take a piece of its answer")
       ->group(group);
-  app.add_option("--request-seconds", http.patience.request_seconds, "For a client to send its request")
-      ->check(CLI::PositiveNumber)
+  AddSeconds(app, "--drain-seconds", options.drain_seconds, "For running requests after SIGTERM",
+             CLI::NonNegativeNumber)
       ->group(group);
-  app.add_option("--write-seconds", http.patience.write_seconds, "For a client to take a piece of its answer")
-      ->check(CLI::PositiveNumber)
+  AddSeconds(app, "--retry-seconds", options.retry_seconds, "Of trying again without progress after a node's fault",
+             CLI::NonNegativeNumber)
       ->group(group);
-  app.add_option("--drain-seconds", options.drain_seconds, "For running requests after SIGTERM")
-      ->check(CLI::NonNegativeNumber)
-      ->group(group);
-  app.add_option("--retry-seconds", options.retry_seconds, "Of trying again without progress after a node's fault")
-      ->check(CLI::NonNegativeNumber)
-      ->group(group);
-  app.add_option("--stall-seconds", options.stall_seconds, "Without an answer, until the link counts as dead")
-      ->check(CLI::PositiveNumber)
+  AddSeconds(app, "--stall-seconds", options.stall_seconds, "Without an answer, until the link counts as dead")
       ->group(group);
 }
 

@@ -80,12 +80,12 @@ void AddNetwork(CLI::App& app, GenerateVerbOptions& options) {
        {app.add_option("--metrics-file", options.metrics_file, "Prometheus text, written at the end")
             ->type_name("FILE"),
         app.add_flag("--log-probabilities", options.log_probabilities, "Of every token, into the JSON result"),
-        app.add_option("--deadline-seconds", options.deadline_seconds, "For everything; 0: none")
-            ->check(CLI::NonNegativeNumber),
-        app.add_option("--retry-seconds", options.retry_seconds, "Of trying again without progress after a fault")
-            ->check(CLI::NonNegativeNumber),
-        app.add_option("--stall-seconds", options.stall_seconds, "Without an answer, until the link counts as dead")
-            ->check(CLI::PositiveNumber)}) {
+        AddSeconds(app, "--deadline-seconds", options.deadline_seconds, "For everything; 0: none",
+                   CLI::NonNegativeNumber),
+        AddSeconds(app, "--retry-seconds", options.retry_seconds, "Of trying again without progress after a fault",
+                   CLI::NonNegativeNumber),
+        AddSeconds(app, "--stall-seconds", options.stall_seconds,
+                   "Without an answer, until the link counts as dead")}) {
     option->group(group)->needs(connect);
   }
   AddNetworkOptions(app, options.network);

@@ -47,20 +47,13 @@ void AddLimits(CLI::App& app, ServeOptions& options) {
       ->check(CLI::Range(1, 1 << 20))
       ->group(group);
   app.add_option("--window", limits.window, "Frames of a session in flight")->check(CLI::Range(1, 64))->group(group);
-  app.add_option("--handshake-seconds", limits.handshake_seconds, "To connect and say Hello")
-      ->check(CLI::PositiveNumber)
+  AddSeconds(app, "--handshake-seconds", limits.handshake_seconds, "To connect and say Hello")->group(group);
+  AddSeconds(app, "--idle-seconds", limits.idle_seconds, "Between the frames of a session")->group(group);
+  AddSeconds(app, "--session-seconds", limits.session_seconds, "For a whole session")->group(group);
+  AddSeconds(app, "--drain-seconds", options.drain_seconds, "For running sessions after SIGTERM",
+             CLI::NonNegativeNumber)
       ->group(group);
-  app.add_option("--idle-seconds", limits.idle_seconds, "Between the frames of a session")
-      ->check(CLI::PositiveNumber)
-      ->group(group);
-  app.add_option("--session-seconds", limits.session_seconds, "For a whole session")
-      ->check(CLI::PositiveNumber)
-      ->group(group);
-  app.add_option("--drain-seconds", options.drain_seconds, "For running sessions after SIGTERM")
-      ->check(CLI::NonNegativeNumber)
-      ->group(group);
-  app.add_option("--stall-seconds", options.node.patience.stall_seconds, "For an answer of the next node")
-      ->check(CLI::PositiveNumber)
+  AddSeconds(app, "--stall-seconds", options.node.patience.stall_seconds, "For an answer of the next node")
       ->group(group);
 }
 
